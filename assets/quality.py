@@ -1,0 +1,40 @@
+"""Quality: the reject ledger, and every rule's result."""
+
+import dagster as dg
+
+from surgsigma_dagster.assets.dialogue import conversations
+from surgsigma_dagster.assets.ingestion import OWNERS
+from surgsigma_dagster.metadata import column_schema, markdown_table, of_table
+from surgsigma_dagster.resources.corpus import Corpus
+
+GROUP = "quality"
+
+
+@dg.asset(
+    group_name=GROUP, owners=OWNERS, deps=[conversations], kinds={"parquet"},
+    metadata={"dagster/column_schema": column_schema("rejects")},
+)  # fmt: skip
+def rejects(corpus: Corpus) -> dg.MaterializeResult:
+    """Everything that was turned down, by stage, rule and place, and which verbatim values no alias maps."""
+    found = corpus.write_rejects()
+    counts = found.group_by("stage", "rule", "source").len("rejects").sort("stage", "rule", "source")
+    unmapped = corpus.unmapped_values()
+    return dg.MaterializeResult(
+        metadata=of_table(corpus.lake, "rejects")
+        | {
+            "by_rule": dg.MetadataValue.md(markdown_table(counts)),
+            "unmapped_values": dg.MetadataValue.md(markdown_table(unmapped)),
+        }
+    )
+
+
+@dg.asset(
+    group_name=GROUP, owners=OWNERS, deps=[rejects], kinds={"polars", "parquet"},
+    metadata={"dagster/column_schema": column_schema("qa_results")},
+)  # fmt: skip
+def qa_results(context: dg.AssetExecutionContext, corpus: Corpus) -> dg.MaterializeResult:
+    """One row a rule: pass, fail or not run, how many rows were looked at, how many break it, and which."""
+    found = corpus.write_qa_results()
+    for row in found.filter(found["status"].cast(str) != "pass").to_dicts():
+        context.log.warning(f"{row['rule']} {row['status']}: {row['n_failed']} of {row['n_checked']}: {row['examples'][:3]}")
+    return dg.MaterializeResult(metadata=of_table(corpus.lake, "qa_results"))

@@ -1,0 +1,540 @@
+"""The corpus: what `sources.yaml` asks for, and each stage of making it, as units of the lake.
+
+A stage's unit is one video. Its signature chains: the stage's code, its parameters and the signature of the stage
+before it, so that a changed label file, template or alias remakes just what follows from it.
+"""
+
+import hashlib
+import json
+import threading
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+from dagster import ResourceDependency
+from PIL import Image
+
+from surgsigma_dagster.context.scene import scene_context
+from surgsigma_dagster.context.words import in_words
+from surgsigma_dagster.dialogue.engine import instantiate
+from surgsigma_dagster.dialogue.pools import with_pools
+from surgsigma_dagster.dialogue.task import tasks
+from surgsigma_dagster.identity.procedures import procedure_of, read_splits, split_of
+from surgsigma_dagster.keys import unit_key
+from surgsigma_dagster.quality.rejects import reject_rows, unit_reject
+from surgsigma_dagster.quality.rules import evaluate
+from surgsigma_dagster.reasoning.grounded import chains
+from surgsigma_dagster.reasoning.verifier import verify
+from surgsigma_dagster.release.pictures import contact_sheet
+from surgsigma_dagster.resources.lake import Lake, Rebuilt, code_signature, signature
+from surgsigma_dagster.schema.native import NATIVE
+from surgsigma_dagster.schema.tables import LABELS, TABLES, conform, empty
+from surgsigma_dagster.sources.adapter import NativeLabels, NativeVideo
+from surgsigma_dagster.sources.config import SourceEntry, SourcesConfig, load_sources
+from surgsigma_dagster.sources.errors import SourceError
+from surgsigma_dagster.video.binary import MediaError
+from surgsigma_dagster.video.frames import FrameSet, frames_of_images, frames_of_video, frames_without_media
+from surgsigma_dagster.video.probe import probe
+from surgsigma_dagster.vocabulary.concepts import aliases, concepts
+from surgsigma_dagster.vocabulary.harmonization import HARMONIZED, harmonize
+
+_NATIVE = tuple(f"native_{kind}" for kind in NATIVE)
+_STAGE_REJECTS = ("ingestion_rejects", "frames_rejects", "harmonization_rejects", "reasoning_rejects")
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One video of one source, as listed."""
+
+    entry: SourceEntry
+    native: NativeVideo
+
+    @property
+    def video_id(self) -> str:
+        """`source/video`."""
+        return f"{self.entry.name}/{self.native.video}"
+
+
+@dataclass
+class Listing:
+    """Every video that the sources hold, by unit key, and the sources that could not be listed."""
+
+    videos: dict[str, Listed] = field(default_factory=dict)
+    failed: dict[str, SourceError] = field(default_factory=dict)
+
+
+class Corpus(dg.ConfigurableResource):
+    """The stages, on one `sources.yaml` and one lake."""
+
+    sources_path: str
+    lake: ResourceDependency[Lake]
+
+    @property
+    def config_(self) -> SourcesConfig:
+        """The sources as the file says now. Raises `SourceError`."""
+        return load_sources(Path(self.sources_path))
+
+    # Listing and fingerprints
+
+    def listing(self) -> Listing:
+        """List every source. A source that fails is named with its error; the others go on."""
+        found = Listing()
+        for entry in self.config_.sources:
+            try:
+                if not entry.root.is_dir():
+                    raise SourceError(entry.root, "", f"the folder of source {entry.name}", "no such folder")
+                for native in entry.adapter.videos(entry.root):
+                    listed = Listed(entry, native)
+                    key = unit_key(listed.video_id)
+                    if key in found.videos:
+                        raise SourceError(entry.root, native.video, "video ids that differ as file names", key)
+                    found.videos[key] = listed
+            except SourceError as error:
+                found.failed[entry.name] = error
+            except OSError as error:
+                found.failed[entry.name] = SourceError(entry.root, "", "a readable folder", error)
+        return found
+
+    @cached_property
+    def _fingerprints(self) -> dict[str, str]:
+        path = Path(self.lake.cache_folder, "fingerprints.json")
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    @cached_property
+    def _lock(self) -> threading.Lock:
+        return threading.Lock()
+
+    def _sha256(self, path: Path) -> str:
+        """Content hash of a file; remembered for as long as its size and time of change hold."""
+        stat = path.stat()
+        name = f"{path}|{stat.st_size}|{stat.st_mtime_ns}"
+        if name not in self._fingerprints:
+            with path.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+            with self._lock:
+                self._fingerprints[name] = found
+        return self._fingerprints[name]
+
+    def _remember(self) -> None:
+        path = Path(self.lake.cache_folder, "fingerprints.json")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_suffix(".new")
+        with self._lock:
+            beside.write_text(json.dumps(self._fingerprints, indent=0, sort_keys=True))
+        beside.replace(path)
+
+    def media_signature(self, listed: Listed) -> str:
+        """Changes when the video's footage changes: content of a video file, names and times of images."""
+        path = listed.entry.root / listed.native.path if listed.native.path else None
+        if path is None or not path.exists():
+            return "absent"
+        if path.is_file():
+            return self._sha256(path)
+        return signature(
+            [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in sorted(path.iterdir()) if file.is_file()]
+        )
+
+    def ingestion_signatures(self, listing: Listing) -> dict[str, str]:
+        """Signature of every listed video's labels."""
+        code = code_signature("sources", "schema")
+        found = {}
+        for key, listed in listing.videos.items():
+            files = {
+                file: self._sha256(listed.entry.root / file)
+                for file in listed.native.label_files
+                if (listed.entry.root / file).is_file()
+            }
+            images = self.media_signature(listed) if listed.native.media == "images" else None
+            found[key] = signature(code, listed.entry.dataset, asdict(listed.native), files, images)
+        self._remember()
+        return found
+
+    # Ingestion
+
+    def write_sources(self) -> pl.DataFrame:
+        """The `sources` table, and a reject for each source that cannot be listed."""
+        listing, rows = self.listing(), []
+        for entry in self.config_.sources:
+            adapter, failed = entry.adapter, listing.failed.get(entry.name)
+            try:
+                terms = entry.terms()
+            except SourceError as error:
+                failed = failed or error
+                terms = None
+            rejects = empty("rejects")
+            if failed:
+                rejects = unit_reject(
+                    "ingestion", "unreadable_source", str(failed), entry.name, file=Path(failed.file).name,
+                    locator=failed.place or None,
+                )  # fmt: skip
+            self.lake.write("ingestion_rejects", entry.name, rejects)
+            if terms:
+                rows.append(
+                    {
+                        "source": entry.name,
+                        "dataset": entry.dataset,
+                        "title": adapter.title,
+                        "specialty": adapter.specialty,
+                        "procedure_type": adapter.procedure_type,
+                        "licence": terms.licence.name,
+                        "licence_url": terms.licence.url,
+                        "non_commercial": terms.licence.non_commercial,
+                        "share_alike": terms.licence.share_alike,
+                        "no_derivatives": terms.licence.no_derivatives,
+                        "consent_scope": terms.consent_scope,
+                        "may_be_released": terms.may_be_released,
+                        "citation": adapter.citation,
+                        "url": adapter.url,
+                    }
+                )
+        return self._write_whole("sources", pl.DataFrame(rows, schema_overrides={"licence_url": pl.String, "consent_scope": pl.String}) if rows else empty("sources"))
+
+    def _write_whole(self, table: str, frame: pl.DataFrame) -> pl.DataFrame:
+        frame = conform(table, frame)
+        self.lake.write(table, "all", frame)
+        return frame
+
+    def write_videos(self, listing: Listing) -> Rebuilt:
+        """Probe every video: table `videos`, and the timestamps of video files."""
+        code = code_signature("video", "identity")
+        units = {
+            key: signature(code, asdict(listed.native), listed.entry.dataset, self.media_signature(listed))
+            for key, listed in listing.videos.items()
+        }
+        self._remember()
+
+        def make(keys: list[str]) -> dict[str, pl.DataFrame]:
+            rows, timestamps = zip(*(self._probed(listing.videos[key]) for key in keys), strict=True)
+            return {"videos": pl.concat(rows), "timestamps": pl.concat(timestamps)}
+
+        return self.lake.rebuild("videos", units, ("videos", "timestamps"), make, batch=1, workers=2)
+
+    def _probed(self, listed: Listed) -> tuple[pl.DataFrame, pl.DataFrame]:
+        native, entry = listed.native, listed.entry
+        path = entry.root / native.path if native.path else None
+        procedure_id, _ = procedure_of(entry.name, entry.dataset, native)
+        row: dict[str, Any] = {
+            **dict.fromkeys(TABLES["videos"].columns()),
+            "video_id": listed.video_id,
+            "source": entry.name,
+            "video": native.video,
+            "procedure_id": procedure_id,
+            "procedure_type": native.procedure_type or entry.adapter.procedure_type,
+            "media": native.media,
+            "media_path": native.path,
+            "status": "available",
+        }
+        timestamps = pl.DataFrame(schema={"video_id": pl.String, "file_frame": pl.Int64, "pts_s": pl.Float64})
+        if native.media == "none" or path is None or not path.exists():
+            row |= {"status": "absent", "reason": "the source holds labels only"}
+        elif native.media == "images":
+            first = next((p for p in sorted(path.rglob("*")) if p.suffix.lower() in {".png", ".jpg", ".jpeg"}), None)
+            if first:
+                with Image.open(first) as image:
+                    row["width"], row["height"] = image.size
+        else:
+            row["sha256"] = self._sha256(path)
+            try:
+                found = probe(path)
+            except MediaError as error:
+                row |= {"status": "quarantined", "reason": str(error)}
+            else:
+                row |= {
+                    "frame_rate": found.frame_rate, "n_frames": found.timestamps.height, "width": found.width,
+                    "height": found.height, "duration_s": found.duration_s, "codec": found.codec,
+                }  # fmt: skip
+                if found.complaint:
+                    row |= {"status": "quarantined", "reason": found.complaint}
+                timestamps = found.timestamps.select(
+                    video_id=pl.lit(listed.video_id), file_frame="frame_index", pts_s="pts_s"
+                )
+        types = {name: column.dtype for name, column in TABLES["videos"].columns().items()}
+        return pl.DataFrame([row], schema=types), timestamps
+
+    def write_native_labels(self, listing: Listing) -> Rebuilt:
+        """Read every changed label file into native records."""
+
+        def make(keys: list[str]) -> dict[str, pl.DataFrame]:
+            by_source: dict[str, list[Listed]] = {}
+            for key in keys:
+                by_source.setdefault(listing.videos[key].entry.name, []).append(listing.videos[key])
+            parts = [part for listed in by_source.values() for part in self._read(listed)]
+            native = {
+                f"native_{kind}": pl.concat([labels[kind].select(*_sourced(source), *NATIVE[kind].columns()) for source, labels, _ in parts])
+                for kind in NATIVE
+            }  # fmt: skip
+            return native | {"ingestion_rejects": pl.concat([rejects for _, _, rejects in parts])}
+
+        units = self.ingestion_signatures(listing)
+        return self.lake.rebuild("native_labels", units, (*_NATIVE, "ingestion_rejects"), make, batch=200)
+
+    def _read(self, listed: list[Listed]) -> list[tuple[str, NativeLabels, pl.DataFrame]]:
+        """Labels of videos of one source; where that fails, video by video, so that one bad file costs one video."""
+        entry = listed[0].entry
+        try:
+            return [(entry.name, entry.adapter.labels(entry.root, [one.native for one in listed]), empty("rejects"))]
+        except SourceError as error:
+            if len(listed) > 1:
+                return [part for one in listed for part in self._read([one])]
+            file = Path(error.file)
+            name = file.relative_to(entry.root).as_posix() if file.is_relative_to(entry.root) else file.name
+            rejected = unit_reject(
+                "ingestion", "unreadable_labels", str(error), entry.name, video_id=listed[0].video_id, file=name,
+                locator=error.place or None,
+            )  # fmt: skip
+            return [(entry.name, NativeLabels(), rejected)]
+
+    def write_procedures(self) -> pl.DataFrame:
+        """The `procedures` table: which videos are one operation, and its split."""
+        config = self.config_
+        listing = self.listing()
+        rules = {
+            listed.video_id: procedure_of(listed.entry.name, listed.entry.dataset, listed.native)[1]
+            for listed in listing.videos.values()
+        }
+        specialties = {entry.name: entry.adapter.specialty for entry in config.sources}
+        videos = self.lake.read("videos")
+        chosen = read_splits(config.splits) if config.splits else {}
+        splits = split_of(videos["procedure_id"].to_list(), config.seed, chosen)
+        grouped = (
+            videos.with_columns(
+                identity_rule=pl.col("video_id").replace_strict(rules, default="listed earlier", return_dtype=pl.String),
+                specialty=pl.col("source").replace_strict(specialties, default="General", return_dtype=pl.String),
+            )
+            .sort("video_id")
+            .group_by("procedure_id", maintain_order=True)
+            .agg(
+                pl.col("procedure_type", "specialty", "identity_rule").first(),
+                videos=pl.col("video_id"),
+            )
+        )
+        return self._write_whole("procedures", grouped.join(splits, on="procedure_id"))
+
+    def write_vocabulary(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """The `concepts` and `aliases` tables."""
+        return self._write_whole("concepts", concepts()), self._write_whole("aliases", self._aliases())
+
+    def _aliases(self) -> pl.DataFrame:
+        parts = [
+            aliases(entry.dataset, entry.aliases).with_columns(source=pl.lit(entry.name))
+            for entry in self.config_.sources
+        ]
+        return pl.concat(parts)
+
+    # Frames
+
+    def write_frames(self, keys: list[str]) -> Rebuilt:
+        """Extract or reference the frames of these videos."""
+        listing = self.listing()
+        labels = self.lake.marks("native_labels")
+        code = code_signature("video")
+        units = {}
+        for key in keys:
+            if key in listing.videos and key in labels:
+                listed = listing.videos[key]
+                units[key] = signature(code, labels[key], self.media_signature(listed), listed.entry.frames_every_s)
+        self._remember()
+
+        def make(keys: list[str]) -> dict[str, pl.DataFrame]:
+            (key,) = keys
+            with self.lake.scratch() as folder:
+                made = self._framed(listing.videos[key], key, Path(folder))
+                self.lake.remove(f"images/{key}")
+                for name, path in made.images.items():
+                    self.lake.put(path, f"images/{key}/{name}")
+            in_lake = pl.col("image_root").cast(pl.String) == "lake"
+            frames = made.frames.with_columns(
+                image_path=pl.when(in_lake)
+                .then(pl.concat_str(pl.lit(f"images/{key}/"), "image_path"))
+                .otherwise("image_path")
+            )
+            return {"frames": frames, "frames_rejects": made.rejects}
+
+        return self.lake.rebuild("frames", units, ("frames", "frames_rejects"), make, batch=1, workers=2)
+
+    def _framed(self, listed: Listed, key: str, folder: Path) -> FrameSet:
+        native, entry = listed.native, listed.entry
+        records = {kind: self.lake.read(f"native_{kind}", [key]) for kind in NATIVE}
+        row = self.lake.read("videos", [key]).row(0, named=True)
+        ids = {"source": entry.name, "video_id": listed.video_id}
+        if row["status"] != "available":
+            made = frames_without_media(records, row["reason"], row["status"], **ids)
+            if row["status"] == "quarantined":
+                made.rejects = unit_reject("frames", "quarantined_video", row["reason"], **ids, file=native.path)
+            return made
+        if native.media == "images":
+            return frames_of_images(entry.root, native, records, **ids)
+        return frames_of_video(
+            entry.root / str(native.path),
+            native,
+            records,
+            **ids,
+            size=(row["width"], row["height"]),
+            every_s=entry.frames_every_s,
+            timestamps=self.lake.read("timestamps", [key]).select("file_frame", "pts_s"),
+            folder=folder,
+        )
+
+    # Labels, context, reasoning, dialogue
+
+    def write_harmonized(self) -> Rebuilt:
+        """Unified label tables of every ingested video."""
+        found = self._aliases()
+        by_source = {str(source): signature(part.rows()) for (source,), part in found.partition_by("source", as_dict=True).items()}
+        sizes = {row["video_id"]: (row["width"], row["height"]) for row in self.lake.read("videos").select("video_id", "width", "height").to_dicts()}
+        code = code_signature("vocabulary")
+        videos = self._video_ids()
+        units = {
+            key: signature(code, mark, by_source.get(videos[key].split("/")[0]), sizes.get(videos[key]))
+            for key, mark in self.lake.marks("native_labels").items()
+            if key in videos
+        }
+
+        def make(keys: list[str]) -> dict[str, pl.DataFrame]:
+            records = {kind: self.lake.read(f"native_{kind}", keys) for kind in NATIVE}
+            made = harmonize(records, self.lake.read("videos", keys), found)
+            return {**made, "harmonization_rejects": made["rejects"]}
+
+        return self.lake.rebuild("harmonized", units, (*HARMONIZED, "harmonization_rejects"), make)
+
+    def _video_ids(self) -> dict[str, str]:
+        return {unit_key(video): video for video in self.lake.read("videos")["video_id"].to_list()}
+
+    def write_scene_context(self) -> Rebuilt:
+        """Join what is known of each available frame."""
+        frames, code = self.lake.marks("frames"), code_signature("context")
+        procedures = self.lake.read("procedures")
+        splits = {
+            unit_key(video): row["split"] for row in procedures.to_dicts() for video in row["videos"]
+        }
+        units = {
+            key: signature(code, mark, frames.get(key), splits.get(key))
+            for key, mark in self.lake.marks("harmonized").items()
+        }
+
+        def make(keys: list[str]) -> dict[str, pl.DataFrame]:
+            labels = {kind: self.lake.read(kind, keys) for kind in LABELS}
+            frames = self.lake.read("frames", keys)
+            return {"scene_context": scene_context(frames, labels, procedures, self.lake.read("videos", keys))}
+
+        return self.lake.rebuild("scene_context", units, ("scene_context",), make)
+
+    def write_reasoning(self) -> Rebuilt:
+        """Write and verify a three-level chain for each frame and task."""
+        code = code_signature("reasoning", "context", "dialogue", "vocabulary")
+        units = {key: signature(code, mark) for key, mark in self.lake.marks("scene_context").items()}
+        vocabulary = concepts()
+
+        def make(keys: list[str]) -> dict[str, pl.DataFrame]:
+            scene = self.lake.read("scene_context", keys)
+            words = with_pools(in_words(scene, vocabulary), self._aliases(), vocabulary)
+            written = pl.concat([chains(words, task) for task in tasks().values()])
+            judged = verify(written, scene, vocabulary, {name: task.concludes for name, task in tasks().items()})
+            failed = judged.filter(pl.col("verified").cast(pl.String) != "pass")
+            rejects = reject_rows(
+                failed, stage="reasoning", rule="reasoning_not_verified",
+                reason=pl.col("verifier_reason").fill_null("the verifier did not run"),
+                locator=pl.col("reasoning_id"), n_rows=0,
+            )  # fmt: skip
+            return {"reasoning": judged, "reasoning_rejects": rejects}
+
+        return self.lake.rebuild("reasoning", units, ("reasoning", "reasoning_rejects"), make, batch=16)
+
+    def write_conversations(self) -> Rebuilt:
+        """Instantiate every task on every frame that it can be asked of."""
+        seed, code = self.config_.seed, code_signature("dialogue", "context", "vocabulary")
+        licences = {row["source"]: row["licence"] for row in self.lake.read("sources").to_dicts()}
+        videos = self._video_ids()
+        units = {
+            key: signature(code, mark, seed, licences.get(videos[key].split("/")[0]))
+            for key, mark in self.lake.marks("reasoning").items()
+            if key in videos
+        }
+        vocabulary = concepts()
+
+        def make(keys: list[str]) -> dict[str, pl.DataFrame]:
+            scene = self.lake.read("scene_context", keys)
+            images = self.lake.read("frames", keys).select("frame_id", "image_root", "image_path")
+            words = with_pools(in_words(scene, vocabulary), self._aliases(), vocabulary)
+            words = words.join(images, on="frame_id").with_columns(
+                licence=pl.col("source").replace_strict(licences, return_dtype=pl.String)
+            )
+            made = pl.concat([instantiate(words, task, seed=seed) for task in tasks().values()])
+            verdicts = self.lake.read("reasoning", keys).select("reasoning_id", verified=pl.col("verified").cast(pl.String))
+            accepted = pl.col("verified").fill_null("not run") == "pass"
+            made = made.join(verdicts, on="reasoning_id", how="left").with_columns(
+                status=pl.when(accepted).then(pl.lit("accepted")).otherwise(pl.lit("rejected"))
+            )
+            return {"conversations": made.drop("verified")}
+
+        return self.lake.rebuild("conversations", units, ("conversations",), make, batch=16)
+
+    # The whole
+
+    def write_rejects(self) -> pl.DataFrame:
+        """The reject ledger of all stages."""
+        return self._write_whole("rejects", pl.concat([self.lake.scan(table) for table in _STAGE_REJECTS]).collect())
+
+    def write_qa_results(self) -> pl.DataFrame:
+        """Evaluate every rule on the tables as they are."""
+        tables = {name: self.lake.scan(name) for name in TABLES if name not in {"qa_results", "builds"}}
+        return self._write_whole("qa_results", evaluate(tables))
+
+    def write_builds(self) -> pl.DataFrame:
+        """What this build is made of: for each table its rows and a hash over its shards' bytes."""
+        rows = []
+        for table in TABLES:
+            if table == "builds":
+                continue
+            shards = self.lake.shards(table)
+            hashes = [self._sha256(self.lake.shard(table, key)) for key in shards]
+            rows.append(
+                {
+                    "table": table,
+                    "n_rows": self.lake.scan(table).select(pl.len()).collect().item(),
+                    "n_shards": len(shards),
+                    "signature": signature(shards, hashes),
+                    "code_version": version("surgsigma-dagster"),
+                    "seed": self.config_.seed,
+                }
+            )
+        return self._write_whole("builds", pl.DataFrame(rows))
+
+    # To look at
+
+    def row_counts(self, tables: list[str]) -> pl.DataFrame:
+        """Records and native rows by table: columns table, records, n_rows."""
+        counts = [
+            self.lake.scan(table).select(table=pl.lit(table), records=pl.len(), n_rows=pl.col("n_rows").sum()).collect()
+            for table in tables
+        ]
+        return pl.concat(counts)
+
+    def unmapped_values(self) -> pl.DataFrame:
+        """Verbatim values that no alias maps, with the native rows that hold them."""
+        return (
+            self.lake.scan("alias_coverage")
+            .filter(pl.col("concept_id").is_null())
+            .group_by("source", "field", "raw_value")
+            .agg(pl.col("n_rows").sum())
+            .sort("n_rows", "raw_value", descending=[True, False])
+            .collect()
+        )
+
+    def media_file(self, source: str, root: str, path: str) -> Path:
+        """Local file of a picture: `root` is "lake" or "source"."""
+        return self.lake.local(path) if root == "lake" else self.config_.entry(source).root / path
+
+    def contact_sheet(self, keys: list[str] | None = None) -> bytes | None:
+        """A JPEG of up to a dozen frames with their boxes drawn, spread over the videos; None without frames."""
+        frames = self.lake.scan("frames", keys).filter(pl.col("status").cast(pl.String) == "available").collect()
+        boxes = self.lake.scan("boxes", keys).filter(pl.col("frame_id").is_in(frames["frame_id"].implode())).collect()
+        return contact_sheet(frames, boxes, concepts(), self.media_file)
+
+
+def _sourced(source: str) -> list[pl.Expr]:
+    return [pl.lit(source).alias("source"), pl.concat_str(pl.lit(f"{source}/"), "video").alias("video_id")]

@@ -1,0 +1,46 @@
+"""`build_defs`: fresh Definitions on every call, with resources that tests, the CLI and compose may override."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from surgsigma_dagster import assets, checks
+from surgsigma_dagster.automation import REBUILD, changed_videos, nightly_rebuild
+from surgsigma_dagster.resources.corpus import Corpus
+from surgsigma_dagster.resources.lake import Lake
+from surgsigma_dagster.resources.outputs import Outputs
+from surgsigma_dagster.resources.warehouse import Warehouse
+from surgsigma_dagster.runs import console
+
+
+def home() -> Path:
+    """SURGSIGMA_HOME, else `surgsigma-home` in the working directory."""
+    return Path(os.environ.get("SURGSIGMA_HOME", "surgsigma-home")).resolve()
+
+
+def default_resources(root: Path) -> dict[str, Any]:
+    """Resources on the home `root`; SURGSIGMA_LAKE and SURGSIGMA_SOURCES put lake and sources elsewhere."""
+    lake = Lake(
+        uri=os.environ.get("SURGSIGMA_LAKE", str(root / "lake")), cache_folder=str(root / "cache")
+    )
+    return {
+        "corpus": Corpus(sources_path=os.environ.get("SURGSIGMA_SOURCES", str(root / "sources.yaml")), lake=lake),
+        "warehouse": Warehouse(path=str(root / "surgsigma.duckdb")),
+        "outputs": Outputs(folder=str(root)),
+    }
+
+
+def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """The whole code location."""
+    return dg.Definitions(
+        assets=dg.load_assets_from_package_module(assets),
+        asset_checks=[checks.quality_rules, checks.release_gate],
+        jobs=[REBUILD],
+        schedules=[nightly_rebuild],
+        sensors=[changed_videos],
+        loggers={"console": console},
+        resources={**default_resources(home()), **(resources or {})},
+    )

@@ -1,0 +1,200 @@
+"""A scene in words: the phrases that reasoning and dialogue are put together from, one row a frame.
+
+Every phrase comes from the scene's own labels and the concepts' names and definitions. A phrase that the labels
+cannot support is null, never filled in.
+"""
+
+import polars as pl
+
+NUMBER_WORDS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+UNSPECIFIED = "instrument/unspecified"
+
+
+def listed(items: pl.Expr) -> pl.Expr:
+    """A list of strings as English: `a`, `a and b`, `a, b and c`; null where empty or null."""
+    items = items.cast(pl.List(pl.String))  # no rows at all: the list's type is not known
+    n = items.list.len()
+    head = items.list.head(n - 1).list.join(", ")
+    return (
+        pl.when(n == 1).then(items.list.first()).when(n > 1).then(pl.concat_str(head, pl.lit(" and "), items.list.last()))
+    )  # fmt: skip
+
+
+def sentence(text: pl.Expr) -> pl.Expr:
+    """`text` with a capital first letter and a full stop."""
+    return pl.concat_str(text.str.slice(0, 1).str.to_uppercase(), text.str.slice(1), pl.lit("."))
+
+
+def area(x: pl.Expr, y: pl.Expr) -> pl.Expr:
+    """The cell of a 3x3 grid that a point (0 to 1) lies in: `upper left` … `centre` … `lower right`."""
+    row = pl.when(y < 1 / 3).then(pl.lit("upper")).when(y < 2 / 3).then(pl.lit("middle")).otherwise(pl.lit("lower"))
+    column = pl.when(x < 1 / 3).then(pl.lit("left")).when(x < 2 / 3).then(pl.lit("centre")).otherwise(pl.lit("right"))
+    cell = pl.concat_str(row, pl.lit(" "), column)
+    return pl.when(cell == "middle centre").then(pl.lit("centre")).otherwise(cell)
+
+
+def in_phase() -> pl.Expr:
+    """A sentence on the phase, with a blank behind it; empty where the phase is not known."""
+    return pl.format("The procedure is in the phase {}. ", "phase_name").fill_null("")
+
+
+def in_words(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
+    """`scene` (rows of `scene_context`) with phrases beside it.
+
+    Added columns, all nullable text unless said: procedure_name; phase_name, phase_definition, step_name,
+    step_definition, action_name; instruments_said (`a grasper and two hooks`), instrument_names (list), placed
+    (`a hook in the upper left`), placed_all (the same, where every instrument has a box), areas (list), looks (sentences), boxes (`hook (369,0),(877,567); …`), n_boxes; tissues_said, n_tissues; acts
+    (`the hook is dissecting the gallbladder; …`, targets where they are known), triplets_said (those with a
+    target), n_acts (their number), first_doing (`the hook is dissecting the`), first_target, target_names (list), idle (`the grasper`), n_idle; criteria_said (`Criterion 1: Yes. …`), n_met,
+    n_judged.
+    """
+    rows = scene
+    for column in ("procedure_type", "phase", "step", "action"):
+        stem = column.removesuffix("_type")
+        rows = rows.join(
+            concepts.select(
+                pl.col("concept_id").alias(column),
+                pl.col("name").alias(f"{stem}_name"),
+                pl.col("definition").alias(f"{stem}_definition"),
+            ),
+            on=column,
+            how="left",
+            maintain_order="left",
+        )
+    for part in (_instruments(scene, concepts), _tissues(scene, concepts), _acts(scene, concepts), _criteria(scene, concepts)):
+        rows = rows.join(part, on="frame_id", how="left", maintain_order="left")
+    every = pl.col("n_boxes") == pl.col("instruments").list.len()
+    return rows.with_columns(
+        pl.when(every).then("placed").alias("placed_all"),
+        pl.col("n_boxes", "n_tissues", "n_acts", "n_idle", "n_met", "n_judged").fill_null(0),
+        pl.col("instrument_names", "areas", "target_names").fill_null([]),
+    )
+
+
+def _entries(scene: pl.DataFrame, column: str) -> pl.DataFrame:
+    return (
+        scene.select("frame_id", "width", "height", column)
+        .explode(column)
+        .drop_nulls(column)
+        .unnest(column)
+    )
+
+
+def _counted(n: pl.Expr) -> pl.Expr:
+    words = pl.Series(NUMBER_WORDS)
+    return n.replace_strict(dict(enumerate(words)), default="many", return_dtype=pl.String)
+
+
+def _instruments(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
+    facts = concepts.select("concept_id", "name", "plural", "article", "number", "appearance")
+    entries = _entries(scene, "instruments").join(facts, on="concept_id", how="left", maintain_order="left")
+    single = pl.concat_str("article", pl.lit(" "), "name")
+    by_kind = (
+        entries.group_by("frame_id", "concept_id", maintain_order=True)
+        .agg(pl.len().alias("n"), pl.col("name", "plural", "article", "number", "appearance").first())
+        .with_columns(
+            said=pl.when(pl.col("n") == 1).then(single).otherwise(
+                pl.concat_str(_counted(pl.col("n")), pl.lit(" "), pl.coalesce("plural", "name"))
+            )
+        )
+    )  # fmt: skip
+    several = _plural(pl.col("number")) | (pl.col("n") > 1)
+    shows = pl.when(several).then(pl.lit(" show ")).otherwise(pl.lit(" shows "))
+    names = by_kind.group_by("frame_id", maintain_order=True).agg(
+        instruments_said=pl.col("said"),
+        instrument_names=pl.col("name"),
+        looks=pl.concat_str(pl.lit("The "), pl.when(pl.col("n") > 1).then(pl.coalesce("plural", "name")).otherwise("name"), shows, "appearance", pl.lit(".")).drop_nulls().str.join(" "),
+    )
+    boxed = entries.drop_nulls("x1").with_columns(
+        where=area((pl.col("x1") + pl.col("x2")) / 2 / pl.col("width"), (pl.col("y1") + pl.col("y2")) / 2 / pl.col("height"))
+    )
+    corner = [pl.col(side).round().cast(pl.Int64) for side in ("x1", "y1", "x2", "y2")]
+    places = (
+        boxed.with_columns(
+            placed=pl.concat_str(single, pl.lit(" in the "), "where"),
+            box=pl.format("{} ({},{}),({},{})", "name", *corner),
+        )
+        .group_by("frame_id", maintain_order=True)
+        .agg(
+            placed=pl.col("placed"),
+            boxes=pl.col("box").str.join("; "),
+            areas=pl.col("where"),
+            n_boxes=pl.len(),
+        )
+    )
+    joined = names.join(places, on="frame_id", how="left", maintain_order="left")
+    return joined.with_columns(listed(pl.col("instruments_said")), listed(pl.col("placed")))
+
+
+def _plural(number: pl.Expr) -> pl.Expr:
+    return number.fill_null("") == "plural"
+
+
+def _tissues(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
+    entries = _entries(scene, "tissues").unique(["frame_id", "concept_id"], maintain_order=True)
+    named = entries.join(concepts.select("concept_id", "name"), on="concept_id", how="left", maintain_order="left")
+    return named.group_by("frame_id", maintain_order=True).agg(
+        tissues_said=pl.concat_str(pl.lit("the "), "name"), n_tissues=pl.len()
+    ).with_columns(listed(pl.col("tissues_said")))
+
+
+def _acts(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
+    """Clauses for triplets: `acts` for those with a verb and a target, `idle` for instruments that do nothing."""
+    named = scene.select("frame_id", "triplets").explode("triplets").drop_nulls("triplets").unnest("triplets")
+    for column in ("instrument", "verb", "target"):
+        named = named.join(
+            concepts.select(
+                pl.col("concept_id").alias(column),
+                pl.col("name").alias(f"{column}_name"),
+                pl.col("number").alias(f"{column}_number"),
+                pl.col("gerund").alias(f"{column}_gerund"),
+            ),
+            on=column,
+            how="left",
+            maintain_order="left",
+        )
+    is_idle = pl.col("verb") == "verb/none"
+    subject = pl.concat_str(pl.lit("the "), "instrument_name")
+    verb = pl.when(_plural(pl.col("instrument_number"))).then(pl.lit(" are ")).otherwise(pl.lit(" is "))
+    target = pl.when(pl.col("target") == "target/none").then(pl.lit("")).otherwise(
+        pl.concat_str(pl.lit(" the "), "target_name")
+    )  # fmt: skip
+    doing = named.filter(~is_idle & pl.col("verb").is_not_null()).with_columns(
+        full=pl.col("target").is_not_null(),
+        clause=pl.concat_str(subject, verb, "verb_gerund", target.fill_null("")),
+        before_target=pl.concat_str(subject, verb, "verb_gerund", pl.lit(" the ")),
+    )
+    idle = named.filter(is_idle).with_columns(clause=subject)
+    return (
+        doing.group_by("frame_id", maintain_order=True)
+        .agg(
+            acts=pl.col("clause").str.join("; "),
+            triplets_said=pl.col("clause").filter("full").str.join("; "),
+            n_acts=pl.col("full").sum(),
+            first_doing=pl.col("before_target").filter("full").first(),
+            first_target=pl.col("target_name").filter("full").first(),
+            target_names=pl.col("target_name").filter("full").unique().sort(),
+        )
+        .join(
+            idle.group_by("frame_id", maintain_order=True).agg(
+                idle=pl.col("clause").unique(maintain_order=True), n_idle=pl.len()
+            ).with_columns(listed(pl.col("idle"))),
+            on="frame_id",
+            how="full",
+            coalesce=True,
+            maintain_order="left",
+        )
+    )
+
+
+def _criteria(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
+    """`Criterion 1: Yes. …` in the order of the criteria's ids."""
+    judged = scene.select("frame_id", "criteria").explode("criteria").drop_nulls("criteria").unnest("criteria")
+    number = pl.int_range(pl.len()).over("frame_id") + 1
+    said = pl.format("Criterion {}: {}.", number, pl.when("met").then(pl.lit("Yes")).otherwise(pl.lit("No")))
+    return (
+        judged.join(concepts.select("concept_id", "definition"), on="concept_id", how="left", maintain_order="left")
+        .with_columns(said=said)
+        .group_by("frame_id", maintain_order=True)
+        .agg(criteria_said=pl.col("said").str.join(" "), criteria_defined=pl.col("definition").str.join(" "), n_met=pl.col("met").sum(), n_judged=pl.len())
+    )

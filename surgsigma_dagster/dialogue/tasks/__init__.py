@@ -1,0 +1,1 @@
+"""One module a task. Each ends in `TASK = Task(…)` and is found by `dialogue.task.tasks`."""

@@ -1,0 +1,35 @@
+"""Which instruments are visible."""
+
+import polars as pl
+
+from surgsigma_dagster.context.words import UNSPECIFIED, in_phase
+from surgsigma_dagster.dialogue.pools import others
+from surgsigma_dagster.dialogue.task import Task
+
+_N = pl.col("instruments").list.len()
+_IDS = pl.col("instruments").list.eval(pl.element().struct.field("concept_id")).list.unique().list.sort()
+_SEEN = pl.col("instrument_names").list.len()
+
+TASK = Task(
+    name="instrument_recognition",
+    group="U",
+    media="image",
+    # Without a word on absences, an empty list is a gap; an instrument of unknown kind has no name to give.
+    eligible=((_N > 0) | pl.col("instruments_complete")) & ~_IDS.list.contains(UNSPECIFIED),
+    case=pl.when(_N == 0).then(pl.lit("none")).when(_N == 1).then(pl.lit("one")).otherwise(pl.lit("many")),
+    answer={"instruments": _IDS},
+    slots={"instruments": pl.col("instruments_said")},
+    weighing=pl.concat_str(
+        in_phase(),
+        pl.when(_SEEN == 0)
+        .then(pl.lit("Nothing in the field has the shaft and tip of an instrument."))
+        .otherwise(pl.lit("Each kind is told by its tip.")),
+    ),
+    conclusion=pl.when(_N == 0)
+    .then(pl.lit("No instrument is visible."))
+    .otherwise(pl.format("Visible in the image: {}.", "instruments_said")),
+    correct=pl.col("instrument_names").list.first(),
+    wrong=others("instrument_pool", pl.col("instrument_names")),
+    # An option is wrong only where its absence is known.
+    choosable=pl.col("instruments_complete") & (_SEEN > 0),
+)

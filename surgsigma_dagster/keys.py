@@ -1,0 +1,34 @@
+"""Ids: how rows and units are named, and hashes that no library release changes."""
+
+import re
+
+import polars as pl
+import polars_hash  # noqa: F401  registers the expressions' nchash namespace
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
+
+
+def unit_key(video_id: str) -> str:
+    """`source/video` as a partition key and file name: `source__video`."""
+    source, _, video = video_id.partition("/")
+    return f"{source}__{_UNSAFE.sub('-', video)}"
+
+
+def frame_id(video_id: pl.Expr, frame_index: pl.Expr) -> pl.Expr:
+    """`video_id/frame_index`, six digits."""
+    return pl.concat_str(video_id, frame_index.cast(pl.String).str.zfill(6), separator="/")
+
+
+def _joined(parts: tuple[pl.Expr | str, ...]) -> pl.Expr:
+    texts = [pl.lit(part) if isinstance(part, str) else part.cast(pl.String) for part in parts]
+    return pl.concat_str([text.fill_null("") for text in texts], separator="\x1f")
+
+
+def hashed(*parts: pl.Expr | str, seed: int = 0) -> pl.Expr:
+    """A 64-bit number (xxHash64) that depends on the parts and the seed alone; a null counts as empty."""
+    return _joined(parts).nchash.xxhash64(seed=seed)  # type: ignore[attr-defined]
+
+
+def hashed_id(*parts: pl.Expr | str) -> pl.Expr:
+    """An id of sixteen hexadecimal digits that depends on the parts alone; a null counts as empty."""
+    return _joined(parts).nchash.md5().str.head(16)  # type: ignore[attr-defined]

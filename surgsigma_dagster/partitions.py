@@ -1,0 +1,60 @@
+"""Partitions: one a video, registered from what the sources hold."""
+
+from dataclasses import dataclass
+
+import dagster as dg
+
+VIDEOS = dg.DynamicPartitionsDefinition(name="videos")
+RANGE_START = "dagster/asset_partition_range_start"
+RANGE_END = "dagster/asset_partition_range_end"
+
+
+@dataclass(frozen=True)
+class PartitionChanges:
+    """Keys to register and keys to remove."""
+
+    added: list[str]
+    removed: list[str]
+
+
+def partition_changes(wanted: set[str], existing: set[str], in_flight: set[str]) -> PartitionChanges:
+    """What registering `wanted` means: new keys, and old ones that are gone and that no run is working on."""
+    return PartitionChanges(sorted(wanted - existing), sorted(existing - wanted - in_flight))
+
+
+def register(instance: dg.DagsterInstance, wanted: set[str], *, kept: set[str] = frozenset()) -> PartitionChanges:  # type: ignore[assignment]
+    """Make the registered partitions those of `wanted`. `kept` are never removed: their source failed to list."""
+    existing = set(instance.get_dynamic_partitions(VIDEOS.name))
+    changes = partition_changes(wanted, existing, _in_flight(instance) | kept)
+    if changes.added:
+        instance.add_dynamic_partitions(VIDEOS.name, changes.added)
+    for key in changes.removed:
+        instance.delete_dynamic_partition(VIDEOS.name, key)
+    return changes
+
+
+def _in_flight(instance: dg.DagsterInstance) -> set[str]:
+    running = instance.get_runs(
+        filters=dg.RunsFilter(
+            statuses=[
+                dg.DagsterRunStatus.QUEUED,
+                dg.DagsterRunStatus.NOT_STARTED,
+                dg.DagsterRunStatus.STARTING,
+                dg.DagsterRunStatus.STARTED,
+            ]
+        )
+    )
+    keys: set[str] = set()
+    registered = instance.get_dynamic_partitions(VIDEOS.name)
+    for run in running:
+        first, last = run.tags.get(RANGE_START), run.tags.get(RANGE_END)
+        if first in registered and last in registered:
+            keys.update(registered[registered.index(first) : registered.index(last) + 1])
+        keys.update({run.tags.get("dagster/partition", "")} - {""})
+    return keys
+
+
+def range_tags(instance: dg.DagsterInstance) -> dict[str, str]:
+    """Run tags that ask for every registered video in one run; none where no video is registered."""
+    keys = instance.get_dynamic_partitions(VIDEOS.name)
+    return {RANGE_START: keys[0], RANGE_END: keys[-1]} if keys else {}

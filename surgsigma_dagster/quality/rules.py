@@ -1,0 +1,265 @@
+"""What must hold of the tables. A rule is a pure function: tables in, the ids of the rows that break it out.
+
+Severity says what a failure means: `error`, a release would be wrong; `warning`, a person should look.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import polars as pl
+
+from surgsigma_dagster.reasoning.verifier import RESIDUE
+from surgsigma_dagster.schema.tables import FRAME_LABELS, LABELS, TABLES, conform
+
+Tables = Mapping[str, pl.LazyFrame]
+N_EXAMPLES = 20
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`check` returns one row a failure, column `example`; `n_checked` counts what was looked at."""
+
+    name: str
+    table: str
+    description: str
+    severity: Literal["error", "warning"]
+    check: Callable[[Tables], pl.LazyFrame]
+    checked: tuple[str, ...] = ()  # tables whose rows are looked at; the rule's own table unless given
+
+
+RULES: dict[str, Rule] = {}
+
+
+def rule(
+    table: str, severity: Literal["error", "warning"] = "error", checked: tuple[str, ...] = ()
+) -> Callable[[Callable[[Tables], pl.LazyFrame]], Callable[[Tables], pl.LazyFrame]]:
+    """Register a function as a rule; its name is the rule's, its docstring says what must hold."""
+
+    def register(check: Callable[[Tables], pl.LazyFrame]) -> Callable[[Tables], pl.LazyFrame]:
+        name = check.__name__
+        RULES[name] = Rule(name, table, " ".join((check.__doc__ or "").split()), severity, check, checked or (table,))
+        return check
+
+    return register
+
+
+def evaluate(tables: Tables) -> pl.DataFrame:
+    """Rows of `qa_results`: every rule on `tables`. A rule that cannot run is "not run", with the reason."""
+    rows = []
+    for found in RULES.values():
+        row = {"rule": found.name, "table": found.table, "description": found.description, "severity": found.severity}
+        try:
+            n_checked = sum(tables[name].select(pl.len()).collect().item() for name in found.checked)
+            failures = found.check(tables).select(pl.col("example").cast(pl.String)).collect()
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"[:300]
+            rows.append(row | {"status": "not run", "n_checked": 0, "n_failed": 0, "examples": [reason]})
+            continue
+        n_failed = failures.height
+        rows.append(
+            row
+            | {
+                "status": "fail" if n_failed else "pass",
+                "n_checked": n_checked,
+                "n_failed": n_failed,
+                "examples": failures["example"].sort().head(N_EXAMPLES).to_list(),
+            }
+        )
+    return conform("qa_results", pl.DataFrame(rows, schema_overrides={"examples": pl.List(pl.String)}))
+
+
+def releasable(results: pl.DataFrame) -> bool:
+    """Whether no rule of severity `error` failed or was left out."""
+    bad = (pl.col("severity").cast(pl.String) == "error") & (pl.col("status").cast(pl.String) != "pass")
+    return results.filter(bad).is_empty()
+
+
+def _orphans(tables: Tables, child: str, column: str, parent: str, key: str) -> pl.LazyFrame:
+    own = TABLES[child].primary_key()[0]
+    return (
+        tables[child]
+        .filter(pl.col(column).is_not_null())
+        .join(tables[parent].select(key), left_on=column, right_on=key, how="anti")
+        .select(example=pl.format("{} → {}", own, column))
+    )
+
+
+@rule("sources", checked=("sources", "rejects"))
+def sources_readable(tables: Tables) -> pl.LazyFrame:
+    """Every source could be listed and every label file read."""
+    unreadable = pl.col("rule").is_in(["unreadable_source", "unreadable_labels"])
+    return tables["rejects"].filter(unreadable).select(example="reason")
+
+
+@rule("builds", checked=tuple(name for name in TABLES if name not in {"builds", "qa_results"}))
+def tables_keep_their_contract(tables: Tables) -> pl.LazyFrame:
+    """Every row of every table satisfies its contract: types, nulls, ranges, unique keys."""
+    broken = []
+    for name, schema in TABLES.items():
+        if name in {"builds", "qa_results"}:
+            continue
+        _, failure = schema.filter(tables[name].collect())
+        broken += [f"{name}: {rule} ({count} rows)" for rule, count in failure.counts().items()]
+    return pl.LazyFrame({"example": broken}, schema={"example": pl.String})
+
+
+@rule("frames", checked=FRAME_LABELS)
+def frame_labels_have_frames(tables: Tables) -> pl.LazyFrame:
+    """Every frame label speaks of a frame that has a row."""
+    return pl.concat([_orphans(tables, kind, "frame_id", "frames", "frame_id") for kind in FRAME_LABELS])
+
+
+@rule("videos", checked=("frames", *LABELS))
+def rows_have_videos(tables: Tables) -> pl.LazyFrame:
+    """Every frame and label belongs to a listed video."""
+    return pl.concat([_orphans(tables, kind, "video_id", "videos", "video_id") for kind in ("frames", *LABELS)])
+
+
+@rule("concepts", checked=LABELS)
+def concepts_are_closed(tables: Tables) -> pl.LazyFrame:
+    """Every concept id of a label is in the vocabulary, and a track holds concepts of its own kind."""
+    columns = [(kind, "concept_id") for kind in LABELS] + [("triplets", "verb_concept_id"), ("triplets", "target_concept_id")]
+    unknown = [_orphans(tables, kind, column, "concepts", "concept_id") for kind, column in columns]
+    stray = tables["intervals"].filter(
+        pl.col("concept_id").str.split("/").list.first() != pl.col("track").cast(pl.String)
+    )
+    return pl.concat([*unknown, stray.select(example=pl.format("{} in track {}", "concept_id", "track"))])
+
+
+@rule("boxes")
+def boxes_inside_image(tables: Tables) -> pl.LazyFrame:
+    """Every box has area and lies inside its image."""
+    inside = (
+        (pl.col("x1") >= 0) & (pl.col("y1") >= 0) & (pl.col("x2") <= pl.col("width"))
+        & (pl.col("y2") <= pl.col("height")) & (pl.col("x1") < pl.col("x2")) & (pl.col("y1") < pl.col("y2"))
+    )  # fmt: skip
+    return tables["boxes"].filter(~inside).select(example="label_id")
+
+
+@rule("intervals", "warning")
+def intervals_inside_video(tables: Tables) -> pl.LazyFrame:
+    """No interval reaches more than a second beyond the end of its video."""
+    return (
+        tables["intervals"]
+        .join(tables["videos"].select("video_id", "duration_s"), on="video_id")
+        .filter(pl.col("end_s") > pl.col("duration_s") + 1)
+        .select(example=pl.format("{} ends at {} s, {} at {} s", "label_id", "end_s", "video_id", "duration_s"))
+    )
+
+
+@rule("videos", "warning")
+def videos_readable(tables: Tables) -> pl.LazyFrame:
+    """No video is quarantined."""
+    quarantined = pl.col("status").cast(pl.String) == "quarantined"
+    frames = tables["frames"].filter(quarantined).select("video_id", "reason")
+    videos = tables["videos"].filter(quarantined).select("video_id", "reason")
+    return pl.concat([videos, frames]).unique("video_id").select(example=pl.format("{}: {}", "video_id", "reason"))
+
+
+@rule("aliases", "warning", checked=("alias_coverage",))
+def values_are_mapped(tables: Tables) -> pl.LazyFrame:
+    """Every verbatim value is mapped to a concept."""
+    return (
+        tables["alias_coverage"]
+        .filter(pl.col("concept_id").is_null())
+        .group_by("source", "field", "raw_value")
+        .agg(pl.col("n_rows").sum())
+        .select(example=pl.format("{}: {} '{}' in {} rows", "source", "field", "raw_value", "n_rows"))
+    )
+
+
+@rule("reasoning")
+def reasoning_is_grounded(tables: Tables) -> pl.LazyFrame:
+    """Every chain was verified, and speaks only of its frame's labels and their definitions."""
+    return (
+        tables["reasoning"]
+        .filter(pl.col("verified").cast(pl.String) != "pass")
+        .select(example=pl.format("{}: {}", "reasoning_id", pl.col("verifier_reason").fill_null("not run")))
+    )
+
+
+@rule("conversations", checked=("conversations", "reasoning"))
+def no_placeholder_left(tables: Tables) -> pl.LazyFrame:
+    """No turn and no reasoning holds an unfilled slot, markup or a stand-in word."""
+    spoken = tables["conversations"].select(
+        example="conversation_id", text=pl.col("turns").list.eval(pl.element().struct.field("content")).list.join(" ")
+    )
+    thought = tables["reasoning"].select(
+        example="reasoning_id", text=pl.concat_str("perception", "relation", "context", separator=" ")
+    )
+    return pl.concat([spoken, thought]).filter(pl.col("text").str.contains(RESIDUE)).select("example")
+
+
+@rule("conversations")
+def conversations_are_traceable(tables: Tables) -> pl.LazyFrame:
+    """Every conversation has its reasoning, its labels, and a picture that is there."""
+    talk = tables["conversations"]
+    labels = pl.concat([tables[kind].select("label_id") for kind in LABELS])
+    unlabelled = (
+        talk.select("conversation_id", "label_ids")
+        .explode("label_ids")
+        .join(labels, left_on="label_ids", right_on="label_id", how="anti")
+    )
+    shown = tables["frames"].filter(pl.col("status").cast(pl.String) == "available").select("frame_id")
+    unseen = talk.explode("media").join(
+        shown, left_on=pl.col("media").struct.field("frame_id"), right_on="frame_id", how="anti"
+    )
+    return pl.concat(
+        [
+            _orphans(tables, "conversations", "reasoning_id", "reasoning", "reasoning_id"),
+            unlabelled.select(example=pl.format("{}: label", "conversation_id")),
+            unseen.select(example=pl.format("{}: picture", "conversation_id")),
+        ]
+    )
+
+
+@rule("procedures", checked=("conversations",))
+def one_split_per_procedure(tables: Tables) -> pl.LazyFrame:
+    """No procedure, and no identical picture, is in two splits, across all sources and tasks."""
+    talk = tables["conversations"].select("procedure_id", "frame_id", pl.col("split").cast(pl.String))
+    pictures = talk.join(tables["frames"].select("frame_id", "sha256"), on="frame_id")
+    return pl.concat(
+        [
+            found.group_by(key)
+            .agg(pl.col("split").unique().sort())
+            .filter(pl.col("split").list.len() > 1)
+            .select(example=pl.format("{} in {}", key, pl.col("split").list.join(" and ")))
+            for key, found in (("procedure_id", talk), ("sha256", pictures))
+        ]
+    )
+
+
+@rule("conversations")
+def choices_have_one_right_option(tables: Tables) -> pl.LazyFrame:
+    """Every multiple-choice question has at least two options, all different, and names one of them."""
+    asked = pl.col("turns").list.get(1).struct.field("content")
+    option = asked.str.extract_all(r"\n[A-D]\. [^\n]+")
+    texts = option.list.eval(pl.element().str.slice(4))
+    letters = option.list.eval(pl.element().str.slice(1, 1))
+    named = pl.col("answer").str.json_path_match("$.option")
+    right = (texts.list.n_unique() == texts.list.len()) & (texts.list.len() >= 2) & letters.list.contains(named)
+    return (
+        tables["conversations"]
+        .filter(pl.col("form").cast(pl.String) == "multiple choice")
+        .filter(~right.fill_null(False))
+        .select(example="conversation_id")
+    )
+
+
+@rule("conversations", checked=("conversations", "frames"))
+def paths_are_relative(tables: Tables) -> pl.LazyFrame:
+    """No path is absolute, climbs out of its root or uses backslashes."""
+    bad = r"^/|^[A-Za-z]:|\\|(^|/)\.\.(/|$)"
+    frames = tables["frames"].filter(pl.col("image_path").str.contains(bad)).select(example="frame_id")
+    talk = tables["conversations"].explode("media").filter(
+        pl.col("media").struct.field("path").str.contains(bad)
+    )  # fmt: skip
+    return pl.concat([frames, talk.select(example="conversation_id")])
+
+
+@rule("rejects", "warning", checked=("rejects",))
+def clock_of_labels_fits_video(tables: Tables) -> pl.LazyFrame:
+    """No label means a frame beyond the end of its video."""
+    beyond = pl.col("rule") == "frame_beyond_video_end"
+    return tables["rejects"].filter(beyond).select(example=pl.format("{} {}: {}", "video_id", "locator", "reason"))

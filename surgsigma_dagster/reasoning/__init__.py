@@ -1,0 +1,1 @@
+"""Three-level reasoning: what writes it (`grounded`) and what judges it (`verifier`)."""

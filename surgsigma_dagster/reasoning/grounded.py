@@ -1,0 +1,80 @@
+"""The grounded generator: three levels written from a scene's own labels and the concepts' definitions, nothing else.
+
+Level 1 says what is visible and where, level 2 who does what to what, level 3 what that means; it ends in the answer.
+"""
+
+import polars as pl
+
+from surgsigma_dagster.context.words import sentence
+from surgsigma_dagster.dialogue.task import Task
+from surgsigma_dagster.schema.tables import Reasoning
+
+GENERATOR = "grounded"
+
+_VIEW = pl.format("This is an endoscopic view of a {}.", "procedure_name")
+_SEEN = (
+    pl.when(pl.col("placed_all").is_not_null())
+    .then(pl.format(" In view: {}.", "placed_all"))
+    .when(pl.col("instruments_said").is_not_null())
+    .then(pl.format(" In view: {}.", "instruments_said"))
+    .when("instruments_complete")
+    .then(pl.lit(" No instrument is in view."))
+    .otherwise(pl.lit(""))
+)
+_LOOKS = pl.when(pl.col("looks") != "").then(pl.format(" {}", "looks")).otherwise(pl.lit("")).fill_null("")
+_TISSUES = (
+    pl.when(pl.col("n_tissues") > 1)
+    .then(pl.format(" {} can be seen.", _tissues := pl.concat_str(pl.lit("T"), pl.col("tissues_said").str.slice(1))))
+    .when(pl.col("n_tissues") == 1)
+    .then(pl.format(" {} can be seen.", _tissues))
+    .otherwise(pl.lit(""))
+)
+PERCEPTION = pl.concat_str(_VIEW, _SEEN, _LOOKS, _TISSUES)
+
+_IDLE = pl.format(
+    "{} {} in view but not interacting with any tissue.",
+    pl.concat_str(pl.lit("T"), pl.col("idle").str.slice(1)),
+    pl.when(pl.col("n_idle") > 1).then(pl.lit("are")).otherwise(pl.lit("is")),
+)
+_ACTION = pl.format("The action under way is {}.", "action_name")
+_UNSETTLED = (
+    pl.when(pl.col("instruments_said").is_not_null())
+    .then(pl.lit("What each instrument does to the tissue is left open by this single view."))
+    .when("instruments_complete")
+    .then(pl.lit("With no instrument in view, nothing acts on the tissue."))
+    .otherwise(pl.lit("Which instrument acts on which tissue is left open by this single view."))
+)
+RELATION = pl.coalesce(
+    pl.concat_str(
+        [sentence(pl.col("acts")), _IDLE, _ACTION], separator=" ", ignore_nulls=True
+    ).replace("", None),
+    _UNSETTLED,
+)
+
+
+def chains(words: pl.DataFrame, task: Task) -> pl.DataFrame:
+    """One chain for each frame that `task` can be asked of: columns of `reasoning`, not yet verified.
+
+    Keeps beside them `conclusion` (the task's last sentence) for the verifier.
+    """
+    return (
+        words.lazy()
+        .filter(task.eligible)
+        .select(
+            reasoning_id=pl.format("{}/{}", pl.lit(task.name), "frame_id"),
+            task=pl.lit(task.name),
+            frame_id="frame_id",
+            video_id="video_id",
+            source="source",
+            perception=PERCEPTION,
+            relation=RELATION,
+            context=pl.concat_str(task.weighing, pl.lit(" "), task.conclusion),
+            generator=pl.lit(GENERATOR),
+            verified=pl.lit("not run"),
+            verifier_reason=pl.lit(None, pl.String),
+            label_ids="label_ids",
+            conclusion=task.conclusion,
+        )
+        .collect()
+        .select(*Reasoning.columns(), "conclusion")
+    )

@@ -1,0 +1,177 @@
+"""The verifier: does a chain say only what its frame's labels and their definitions say?
+
+It reads the text alone, whoever wrote it, and holds no memory of how the generator works. A row gets pass, fail with
+the first fault found, or stays "not run"; it never gets a pass by default.
+"""
+
+import polars as pl
+
+from surgsigma_dagster.schema.tables import conform
+
+LEVELS = ("perception", "relation", "context")
+GIVEAWAYS = ["according to the label", "annotation", "annotated", "ground truth", "dataset", "the label"]
+RESIDUE = r"\{\w*\}|<[^>]*>|\bxxx\b|\bTODO\b|\bNone\b|\bnull\b|\bnan\b|<\|"
+_NAMED_KINDS = ["instrument", "tissue", "target", "phase", "step", "criterion", "event"]
+
+
+def _spaced(text: pl.Expr) -> pl.Expr:
+    """Words in lower case, each with a blank of its own on both sides, so that patterns match whole words."""
+    return pl.concat_str(
+        pl.lit(" "), text.str.to_lowercase().str.replace_all(r"[^\p{L}\p{N}]+", "  "), pl.lit(" ")
+    )
+
+
+def _terms(concepts: pl.DataFrame) -> pl.DataFrame:
+    """Every name a concept goes by: concept_id, term (spaced)."""
+    names = pl.concat_list(pl.concat_list("name", "plural"), "synonyms").list.drop_nulls()
+    return (
+        concepts.filter(pl.col("kind").is_in(_NAMED_KINDS) & ~pl.col("concept_id").str.ends_with("/none"))
+        .select("concept_id", term=names)
+        .explode("term")
+        .drop_nulls("term")
+        .with_columns(term=_spaced(pl.col("term")))
+        .unique()
+        .sort("concept_id", "term")
+    )
+
+
+def _mentions(text: pl.Expr, terms: pl.DataFrame) -> pl.Expr:
+    """The terms that `text` names, longest at each place."""
+    patterns = terms["term"].unique().to_list()
+    return _spaced(text).str.extract_many(sorted(patterns, key=lambda term: (-len(term), term)), leftmost=True)
+
+
+def _allowed(scene: pl.DataFrame, concepts: pl.DataFrame, terms: pl.DataFrame) -> pl.DataFrame:
+    """What a chain on each frame may name and count: frame_id, terms (list), numbers (list).
+
+    That is its own concepts' names, and whatever their definitions and looks name.
+    """
+    own = (
+        pl.concat(
+            [
+                *(
+                    scene.select("frame_id", concept_id=column)
+                    for column in ("procedure_type", "phase", "step", "action")
+                ),
+                *(_members(scene, column, "concept_id") for column in ("instruments", "tissues", "criteria")),
+                *(
+                    _members(scene, "triplets", part).rename({part: "concept_id"})
+                    for part in ("instrument", "verb", "target")
+                ),
+            ]
+        )
+        .drop_nulls()
+        .unique()
+    )
+    told = pl.concat_str(pl.col("definition"), pl.col("appearance").fill_null(""), separator=" ")
+    by_concept = (
+        concepts.select("concept_id", told=told)
+        .with_columns(
+            told_terms=_mentions(pl.col("told"), terms), told_numbers=pl.col("told").str.extract_all(r"\d+")
+        )
+        .join(terms.group_by("concept_id").agg(pl.col("term")), on="concept_id", how="left")
+        .select(
+            "concept_id",
+            "told_numbers",
+            terms=pl.concat_list(pl.col("term").fill_null([]), "told_terms"),
+        )
+    )
+    joined = own.join(by_concept, on="concept_id")
+    flat = joined.group_by("frame_id").agg(
+        terms=pl.col("terms").explode(empty_as_null=True).drop_nulls().unique(),
+        numbers=pl.col("told_numbers").explode(empty_as_null=True).drop_nulls().unique(),
+    )
+    corners = (
+        _members(scene, "instruments", "x1", "y1", "x2", "y2")
+        .unpivot(index="frame_id")
+        .drop_nulls("value")
+        .group_by("frame_id")
+        .agg(corners=pl.col("value").round().cast(pl.Int64).cast(pl.String).unique())
+    )
+    ordinals = (
+        scene.select("frame_id", n=pl.col("criteria").list.len())
+        .with_columns(ordinals=pl.int_ranges(1, pl.col("n") + 1).cast(pl.List(pl.String)))
+        .select("frame_id", "ordinals")
+    )
+    return (
+        flat.join(corners, on="frame_id", how="left")
+        .join(ordinals, on="frame_id", how="left")
+        .select(
+            "frame_id",
+            "terms",
+            numbers=pl.concat_list(
+                "numbers", pl.col("corners").fill_null([]), pl.col("ordinals").fill_null([])
+            ),
+        )
+    )
+
+
+def _members(scene: pl.DataFrame, column: str, *fields: str) -> pl.DataFrame:
+    return (
+        scene.select("frame_id", column).explode(column).drop_nulls(column).unnest(column).select("frame_id", *fields)
+    )
+
+
+def verify(
+    chains: pl.DataFrame, scene: pl.DataFrame, concepts: pl.DataFrame, concludes: dict[str, str | None]
+) -> pl.DataFrame:
+    """`chains` (rows of `reasoning` with `conclusion` beside them) with `verified` and `verifier_reason` set.
+
+    `concludes`: for each task, the column of `scene` whose concept only level 3 may name, or None. A chain on a
+    frame that `scene` does not hold, or of an unknown task, stays "not run".
+    """
+    terms = _terms(concepts)
+    whole = pl.concat_str(*LEVELS, separator=" ")
+    early = pl.concat_str("perception", "relation", separator=" ")
+    withheld: pl.Expr = pl.lit(None, pl.String)
+    for task, column in concludes.items():
+        if column:
+            withheld = pl.when(pl.col("task") == task).then(pl.col(column)).otherwise(withheld)
+    known = chains.join(_allowed(scene, concepts, terms), on="frame_id", how="left", maintain_order="left")
+    known = known.join(
+        scene.select("frame_id", "phase", "step", "instruments_complete", n_instruments=pl.col("instruments").list.len()),
+        on="frame_id",
+        how="left",
+        maintain_order="left",
+    ).with_columns(withheld=withheld)
+    known = known.join(
+        terms.group_by("concept_id").agg(withheld_terms=pl.col("term")),
+        left_on="withheld",
+        right_on="concept_id",
+        how="left",
+        maintain_order="left",
+    ).with_columns(
+        strange=_mentions(whole, terms).list.set_difference(pl.col("terms")),
+        uncounted=whole.str.extract_all(r"\d+").list.set_difference(pl.col("numbers")),
+        early=_mentions(early, terms).list.set_intersection(pl.col("withheld_terms")),
+        giveaway=whole.str.to_lowercase().str.extract_many(GIVEAWAYS),
+        residue=whole.str.extract(f"({RESIDUE})"),
+        empty=whole.str.contains("no instrument", literal=True) | whole.str.contains("(?i)no instrument is"),
+    )
+    fault = (
+        pl.when(pl.col("residue").is_not_null())
+        .then(pl.format("placeholder left: {}", "residue"))
+        .when(pl.col("giveaway").list.len() > 0)
+        .then(pl.format("speaks of the labels: {}", pl.col("giveaway").list.first()))
+        .when(pl.col("strange").list.len() > 0)
+        .then(pl.format("names what the labels do not:{}", pl.col("strange").list.sort().list.first().str.replace_all("  ", " ").str.strip_chars_end()))
+        .when(pl.col("uncounted").list.len() > 0)
+        .then(pl.format("a number that no label holds: {}", pl.col("uncounted").list.sort().list.first()))
+        .when(pl.col("early").list.len() > 0)
+        .then(pl.format("states the answer before level 3:{}", pl.col("early").list.first().str.replace_all("  ", " ").str.strip_chars_end()))
+        .when(pl.col("empty") & (pl.col("n_instruments") > 0))
+        .then(pl.lit("says that no instrument is visible, where labels name one"))
+        .when(~pl.col("context").str.ends_with(pl.col("conclusion")))
+        .then(pl.lit("level 3 does not end in the answer"))
+    )  # fmt: skip
+    judged = pl.col("terms").is_not_null() & pl.col("task").is_in(list(concludes))
+    return conform(
+        "reasoning",
+        known.with_columns(verifier_reason=pl.when(judged).then(fault)).with_columns(
+            verified=pl.when(~judged)
+            .then(pl.lit("not run"))
+            .when(pl.col("verifier_reason").is_null())
+            .then(pl.lit("pass"))
+            .otherwise(pl.lit("fail"))
+        ),
+    )

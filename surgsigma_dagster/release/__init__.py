@@ -1,0 +1,1 @@
+"""What leaves: the release folder (`folder`), the report (`report`), pictures with boxes (`pictures`)."""

@@ -1,0 +1,137 @@
+"""Running the rebuild job from a terminal: on the home's own Dagster instance, so that the UI shows its runs."""
+
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+from dagster._core.definitions.reconstruct import ReconstructableRepository
+from rich.console import Console
+
+from surgsigma_dagster.partitions import range_tags, register
+from surgsigma_dagster.resources.corpus import Corpus
+
+_DAGSTER_YAML = """\
+# Written once by surgsigma; yours to edit.
+telemetry:
+  enabled: false
+python_logs:
+  managed_python_loggers: [surgsigma]
+  python_log_level: INFO
+run_coordinator:
+  module: dagster.core.run_coordinator
+  class: QueuedRunCoordinator
+  config:
+    max_concurrent_runs: 1
+"""
+_WORKSPACE_YAML = """\
+load_from:
+  - python_module: {module_name: surgsigma_dagster.definitions, location_name: surgsigma}
+"""
+
+
+@dataclass(frozen=True)
+class Home:
+    """A folder that holds everything of one corpus: lake, tables, release, report, and the Dagster instance."""
+
+    root: Path
+
+    @property
+    def sources(self) -> Path:
+        """A link to the `sources.yaml` that this home is built from."""
+        return self.root / "sources.yaml"
+
+    @property
+    def workspace(self) -> Path:
+        """The workspace file that the UI of this home loads."""
+        return self.root / "dagster" / "workspace.yaml"
+
+    def prepare(self, sources: Path | None = None) -> None:
+        """Make the folder a Dagster home, pointing at `sources`; sets the environment that Dagster reads."""
+        dagster_home = self.root / "dagster"
+        dagster_home.mkdir(parents=True, exist_ok=True)
+        for path, text in ((dagster_home / "dagster.yaml", _DAGSTER_YAML), (self.workspace, _WORKSPACE_YAML)):
+            if not path.exists():
+                path.write_text(text)
+        if sources is not None and self.sources.resolve() != sources.resolve():
+            self.sources.unlink(missing_ok=True)
+            self.sources.symlink_to(sources.resolve())
+        os.environ["DAGSTER_HOME"] = str(dagster_home)
+        os.environ["SURGSIGMA_HOME"] = str(self.root)
+
+
+class _Lines(logging.Handler):
+    """One line a stage, with what it did and how long it took; failures and checks that did not pass."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.console = Console(stderr=True, highlight=False)
+        self.began: dict[str, float] = {}
+        self.said: dict[str, str] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        meta = getattr(record, "dagster_meta", {})
+        event, step = meta.get("dagster_event"), meta.get("step_key") or ""
+        if event is None:
+            message = str(meta.get("orig_message", record.getMessage()))
+            if record.levelno >= logging.WARNING:
+                self.console.print(f"[yellow]! {step}: {message}")
+            else:
+                self.said[step] = message
+            return
+        kind = event.event_type_value
+        if kind == "STEP_START":
+            self.began[step] = time.monotonic()
+        elif kind == "STEP_SUCCESS":
+            took = time.monotonic() - self.began.get(step, time.monotonic())
+            self.console.print(f"[green]✓[/] {step:<18} {took:6.1f} s  {self.said.get(step, '')}")
+        elif kind == "STEP_FAILURE":
+            error = event.step_failure_data.error
+            cause = error.cause or error if error else None
+            self.console.print(f"[red]✗ {step}: {cause.message.strip() if cause else 'failed'}")
+        elif kind == "ASSET_CHECK_EVALUATION":
+            found = event.asset_check_evaluation_data
+            if not found.passed:
+                self.console.print(f"[yellow]! check {found.check_name} on {found.asset_key.to_user_string()}: {found.description or 'failed'}")
+
+
+@dg.logger
+def console(_: dg.InitLoggerContext) -> logging.Logger:
+    """Progress for a person: a line a stage."""
+    logger = logging.Logger("surgsigma.console", logging.INFO)
+    logger.addHandler(_Lines())
+    return logger
+
+
+@contextmanager
+def instance(home: Home) -> Iterator[dg.DagsterInstance]:
+    """The home's Dagster instance."""
+    with dg.DagsterInstance.from_config(str(home.root / "dagster")) as found:
+        yield found
+
+
+def rebuild(home: Home, corpus: Corpus, select: str | None = None) -> dg.JobExecutionResult:
+    """Run the job `rebuild` in this process over everything that the sources hold, or a selection of its assets.
+
+    `select` is Dagster's asset selection syntax. The result's `success` says how it went.
+    """
+    repository = ReconstructableRepository.for_module("surgsigma_dagster.definitions", "defs")
+    graph = repository.get_definition().asset_graph
+    selection = sorted(dg.AssetSelection.from_string(select).resolve(graph)) if select else None
+    with instance(home) as dagster:
+        listing = corpus.listing()
+        existing = dagster.get_dynamic_partitions("videos")
+        register(
+            dagster, set(listing.videos), kept={key for key in existing if key.split("__")[0] in listing.failed}
+        )
+        return dg.execute_job(
+            repository.get_reconstructable_job("rebuild"),
+            instance=dagster,
+            tags=range_tags(dagster),
+            asset_selection=selection,
+            raise_on_error=False,
+        )

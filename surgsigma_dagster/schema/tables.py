@@ -1,0 +1,384 @@
+"""The unified tables: one contract a table, the only place that names their columns.
+
+Ids are readable where a person meets them (`cholec80/video01/000025`) and hashes where nobody does (labels).
+Boxes are pixels with the image size, time is seconds from the first presented frame of the video.
+"""
+
+import dataframely as dy
+import polars as pl
+
+SPLITS = ["train", "val", "test"]
+TRACKS = ["phase", "step", "action", "event"]
+
+
+def _text(description: str, **rules: object) -> dy.String:
+    return dy.String(description=description, **rules)  # type: ignore[arg-type]
+
+
+def _maybe(description: str) -> dy.String:
+    return dy.String(nullable=True, description=description)
+
+
+class Sources(dy.Schema):
+    """One row a source: what it is and what may be done with it."""
+
+    source = _text("Source id, from sources.yaml", primary_key=True)
+    dataset = _text("Adapter that reads it")
+    title = _text("Name of the dataset")
+    specialty = _text("Clinical specialty")
+    procedure_type = _text("Concept id of the kind of procedure")
+    licence = _text("SPDX-like licence name", min_length=1)
+    licence_url = _maybe("Where the licence stands")
+    non_commercial = dy.Bool(description="No commercial use")
+    share_alike = dy.Bool(description="Derivatives carry the same licence")
+    no_derivatives = dy.Bool(description="No derived release")
+    consent_scope = _maybe("What the patients agreed to, for in-house data")
+    may_be_released = dy.Bool(description="False: used at home, never part of a public release")
+    citation = _text("Publication that describes the data")
+    url = _text("Where it is distributed")
+
+
+class Videos(dy.Schema):
+    """One row a video or image sequence, whether its media are here or not."""
+
+    video_id = _text("source/video", primary_key=True)
+    source = _text("Source id")
+    video = _text("The dataset's own id")
+    procedure_id = _text("Procedure shown; shared by videos of several sources")
+    procedure_type = _text("Concept id of the kind of procedure")
+    media = dy.Enum(["video", "images", "none"], description="What the source ships")
+    media_path = _maybe("Video file or image folder, relative to the source root")
+    sha256 = _maybe("Of the video file")
+    frame_rate = dy.Float64(nullable=True, description="Mean frames a second of the video file")
+    n_frames = dy.Int64(nullable=True, description="Frames that can be read")
+    duration_s = dy.Float64(nullable=True, description="From the first to the end of the last frame")
+    width = dy.Int64(nullable=True, description="Pixels; of the first image for an image sequence")
+    height = dy.Int64(nullable=True, description="Pixels; of the first image for an image sequence")
+    codec = _maybe("Video codec")
+    status = dy.Enum(["available", "absent", "quarantined"], description="Whether the media can be used")
+    reason = _maybe("Why not")
+
+
+class Procedures(dy.Schema):
+    """One row an operation on one patient; it belongs to one split, whatever sources show it."""
+
+    procedure_id = _text("Procedure id", primary_key=True)
+    procedure_type = _text("Concept id of the kind of procedure")
+    specialty = _text("Clinical specialty")
+    split = dy.Enum(SPLITS, description="train, val or test: the same for every source and task")
+    split_rule = _text("Which rule decided the split")
+    identity_rule = _text("Which rule decided that these videos are this procedure")
+    videos = dy.List(dy.String(), description="Video ids that show it")
+
+
+class Frames(dy.Schema):
+    """One row a frame that some label means, or that the sampling grid asks for."""
+
+    frame_id = _text("video_id/frame_index, six digits", primary_key=True)
+    video_id = _text("Video")
+    source = _text("Source id")
+    frame_index = dy.Int64(min=0, description="Frame number as the source's labels count")
+    pts_s = dy.Float64(nullable=True, description="True presentation time, seconds from the first frame")
+    width = dy.Int64(nullable=True, description="Pixels")
+    height = dy.Int64(nullable=True, description="Pixels")
+    image_root = dy.Enum(["lake", "source"], nullable=True, description="What image_path is relative to")
+    image_path = _maybe("Image file")
+    sha256 = _maybe("Of the image file")
+    status = dy.Enum(["available", "absent", "quarantined"], description="Whether the image can be used")
+    reason = _maybe("Why not")
+
+
+class Clips(dy.Schema):
+    """One row a stretch of footage with one step or action: where it is, not yet cut into a file."""
+
+    clip_id = _text("video_id/track/start in milliseconds", primary_key=True)
+    video_id = _text("Video")
+    source = _text("Source id")
+    track = dy.Enum(TRACKS, description="Which track it follows")
+    concept_id = _text("What happens in it")
+    start_s = dy.Float64(min=0, description="Seconds from the first frame")
+    end_s = dy.Float64(min=0, description="Seconds from the first frame, exclusive")
+    label_id = _text("The interval it stands for")
+
+
+class _Label(dy.Schema):
+    """Columns of every label table."""
+
+    label_id = _text("Hash of source, file, locator, kind and value", primary_key=True)
+    source = _text("Source id")
+    video_id = _text("Video")
+    concept_id = _text("Concept that the verbatim value means")
+    raw_value = _text("The value as it stands in the file")
+    n_rows = dy.Int64(min=1, description="Native rows that this label stands for")
+    file = _text("Label file, relative to the source root")
+    locator = _text("Line, lines or JSON pointer in the file")
+
+
+class Intervals(_Label):
+    """Phases, steps, actions and events over time."""
+
+    track = dy.Enum(TRACKS, description="Tracks overlap; intervals of one track and file do not")
+    start_s = dy.Float64(description="Seconds from the first frame")
+    end_s = dy.Float64(description="Seconds from the first frame, exclusive")
+    start_frame = dy.Int64(nullable=True, description="First native frame, where the label counts frames")
+    end_frame = dy.Int64(nullable=True, description="Last native frame, inclusive")
+
+
+class _FrameLabel(_Label):
+    """Columns of every label table that speaks of single frames."""
+
+    frame_id = _text("Frame")
+
+
+class Presences(_FrameLabel):
+    """What is visible in a frame, and what is known not to be."""
+
+    present = dy.Bool(description="False is a true negative")
+
+
+class Boxes(_FrameLabel):
+    """Boxes in pixels, inside their image."""
+
+    x1 = dy.Float64(description="Left edge, pixels")
+    y1 = dy.Float64(description="Top edge, pixels")
+    x2 = dy.Float64(description="Right edge, pixels")
+    y2 = dy.Float64(description="Bottom edge, pixels")
+    width = dy.Int64(min=1, description="Image width, pixels")
+    height = dy.Int64(min=1, description="Image height, pixels")
+    instance = _maybe("Instance id inside the frame")
+    clipped = dy.Bool(description="The file's box reached out of the image")
+
+
+class Masks(_FrameLabel):
+    """Regions of pixels."""
+
+    mask_path = _maybe("Mask image, relative to the source root")
+    mask_value = dy.Int64(nullable=True, description="Pixel value of this class in the mask image")
+    polygon = dy.List(dy.Float64(), nullable=True, description="x0, y0, x1, y1, … in pixels")
+    instance = _maybe("Instance id inside the frame")
+
+
+class Triplets(_FrameLabel):
+    """Which instrument does what to what; `concept_id` is the instrument's."""
+
+    verb_concept_id = dy.String(nullable=True, description="Null: not annotated; verb/none: no interaction")
+    target_concept_id = dy.String(nullable=True, description="Null: not annotated; target/none: nothing")
+    raw_verb = _maybe("Verb as it stands in the file")
+    raw_target = _maybe("Target as it stands in the file")
+    instance = _maybe("Instance id inside the frame, shared with the box")
+
+
+class Criteria(_FrameLabel):
+    """Safety criteria of a frame."""
+
+    score = dy.Float64(min=0, max=1, description="Mean of the raters")
+    met = dy.Bool(description="score of at least one half")
+    n_raters = dy.Int64(nullable=True, description="How many raters")
+
+
+class Concepts(dy.Schema):
+    """The controlled vocabulary."""
+
+    concept_id = _text("kind/…/name", primary_key=True)
+    kind = _text("procedure, phase, step, action, event, instrument, tissue, target, verb or criterion")
+    name = _text("As written inside a sentence")
+    plural = _maybe("Plural of a countable name")
+    synonyms = dy.List(dy.String(), description="Other names of the same thing")
+    definition = _text("What it is, in one or two sentences")
+    appearance = _maybe("What every such instrument or tissue looks like")
+    citation = _text("Where the definition is taken from")
+
+
+class Aliases(dy.Schema):
+    """Which verbatim value of which source means which concept."""
+
+    source = _text("Source id", primary_key=True)
+    field = _text("Section: phase, instrument, object, …", primary_key=True)
+    raw_value = _text("Value as it stands in the files", primary_key=True)
+    concept_id = _text("Concept")
+
+
+class AliasCoverage(dy.Schema):
+    """How often each verbatim value was met in each video, and whether it is mapped."""
+
+    source = _text("Source id")
+    video_id = _text("Video", primary_key=True)
+    field = _text("Section", primary_key=True)
+    raw_value = _text("Value as it stands in the files", primary_key=True)
+    concept_id = _maybe("Concept; null where unmapped")
+    n_rows = dy.Int64(min=0, description="Native rows with this value")
+
+
+VISIBLE = dy.Struct(
+    {
+        "concept_id": dy.String(),
+        "x1": dy.Float64(nullable=True),
+        "y1": dy.Float64(nullable=True),
+        "x2": dy.Float64(nullable=True),
+        "y2": dy.Float64(nullable=True),
+    }
+)
+ACTING = dy.Struct(
+    {
+        "instrument": dy.String(),
+        "verb": dy.String(nullable=True),
+        "target": dy.String(nullable=True),
+    }
+)
+JUDGED = dy.Struct({"concept_id": dy.String(), "met": dy.Bool()})
+
+
+class SceneContext(dy.Schema):
+    """Everything that is known of one available frame, correlated labels joined."""
+
+    frame_id = _text("Frame", primary_key=True)
+    video_id = _text("Video")
+    source = _text("Source id")
+    procedure_id = _text("Procedure")
+    procedure_type = _text("Concept id of the kind of procedure")
+    split = dy.Enum(SPLITS, description="Split of the procedure")
+    pts_s = dy.Float64(nullable=True, description="Seconds from the first frame")
+    width = dy.Int64(description="Pixels")
+    height = dy.Int64(description="Pixels")
+    phase = _maybe("Phase concept; null where unknown or ambiguous")
+    step = _maybe("Step concept; null where unknown or ambiguous")
+    action = _maybe("Action concept; null where unknown or ambiguous")
+    instruments_complete = dy.Bool(description="Every instrument in view is annotated, so that none means none")
+    instruments = dy.List(VISIBLE, description="Instruments in view, one entry an instance; boxes may be null")
+    tissues = dy.List(VISIBLE, description="Tissues in view")
+    triplets = dy.List(ACTING, description="Who does what to what")
+    criteria = dy.List(JUDGED, description="Safety criteria, in their order")
+    label_ids = dy.List(dy.String(), description="Labels that this row joins")
+
+
+class Reasoning(dy.Schema):
+    """A three-level chain for one frame and task."""
+
+    reasoning_id = _text("task/frame_id", primary_key=True)
+    task = _text("Task")
+    frame_id = _text("Frame")
+    video_id = _text("Video")
+    source = _text("Source id")
+    perception = _text("Level 1: what is visible, where", min_length=1)
+    relation = _text("Level 2: which instrument does what to which tissue", min_length=1)
+    context = _text("Level 3: what that means for the procedure; ends in the answer", min_length=1)
+    generator = _text("What wrote it")
+    verified = dy.Enum(["pass", "fail", "not run"], description="The verifier's word")
+    verifier_reason = _maybe("What the verifier found")
+    label_ids = dy.List(dy.String(), description="Labels it may speak of")
+
+
+class Conversations(dy.Schema):
+    """Training-ready conversations, each traceable to labels, frame, template and reasoning."""
+
+    conversation_id = _text("task/form/frame_id", primary_key=True)
+    task = _text("Task")
+    form = dy.Enum(["open", "multiple choice"], description="How the question is asked")
+    source = _text("Source id")
+    video_id = _text("Video")
+    frame_id = _text("Frame")
+    procedure_id = _text("Procedure")
+    split = dy.Enum(SPLITS, description="Split of the procedure")
+    media = dy.List(
+        dy.Struct({"kind": dy.String(), "frame_id": dy.String(), "root": dy.String(), "path": dy.String()}),
+        description="What the model sees",
+    )
+    turns = dy.List(
+        dy.Struct({"role": dy.String(), "content": dy.String()}), description="system, user, assistant"
+    )
+    answer = _text("Answer as structured data, JSON", min_length=2)
+    answer_text = _text("Answer as text: the last assistant turn", min_length=1)
+    reasoning_id = _text("Reasoning")
+    label_ids = dy.List(dy.String(), description="Labels that the answer stands on")
+    template_id = _text("Task, template file version and numbers of the phrasings")
+    licence = _text("Licence of the source", min_length=1)
+    status = dy.Enum(["accepted", "rejected"], description="Rejected: its reasoning failed the verifier")
+
+
+class Rejects(dy.Schema):
+    """Every native row or unit that made no label, frame or conversation, and why."""
+
+    reject_id = _text("Hash of the row", primary_key=True)
+    stage = dy.Enum(
+        ["ingestion", "frames", "harmonization", "reasoning"], description="Stage that turned it down"
+    )
+    rule = _text("Rule, snake case")
+    reason = _text("What was expected, what was found")
+    source = _text("Source id")
+    video_id = _maybe("Video")
+    file = _maybe("File, relative to the source root")
+    locator = _maybe("Place in the file")
+    raw_value = _maybe("Offending value, verbatim")
+    n_rows = dy.Int64(min=0, description="Native rows turned down")
+
+
+class QaResults(dy.Schema):
+    """One row a quality rule."""
+
+    rule = _text("Rule", primary_key=True)
+    table = _text("Table it speaks of")
+    description = _text("What must hold")
+    severity = dy.Enum(["error", "warning"], description="error: a release would be wrong")
+    status = dy.Enum(["pass", "fail", "not run"], description="not run is not a pass")
+    n_checked = dy.Int64(min=0, description="Rows looked at")
+    n_failed = dy.Int64(min=0, description="Rows that break the rule")
+    examples = dy.List(dy.String(), description="The first few, by id")
+
+
+class Builds(dy.Schema):
+    """One row a table of this build: what it was made from. No clock time: same inputs, same bytes."""
+
+    table = _text("Table", primary_key=True)
+    n_rows = dy.Int64(min=0, description="Rows")
+    n_shards = dy.Int64(min=0, description="Parquet files")
+    signature = _text("Hash over the signatures of its shards: inputs, parameters, code version")
+    code_version = _text("Version of surgsigma_dagster")
+    seed = dy.Int64(description="Seed of every choice")
+
+
+TABLES: dict[str, type[dy.Schema]] = {
+    "sources": Sources,
+    "videos": Videos,
+    "procedures": Procedures,
+    "frames": Frames,
+    "clips": Clips,
+    "intervals": Intervals,
+    "presences": Presences,
+    "boxes": Boxes,
+    "masks": Masks,
+    "triplets": Triplets,
+    "criteria": Criteria,
+    "concepts": Concepts,
+    "aliases": Aliases,
+    "alias_coverage": AliasCoverage,
+    "scene_context": SceneContext,
+    "reasoning": Reasoning,
+    "conversations": Conversations,
+    "rejects": Rejects,
+    "qa_results": QaResults,
+    "builds": Builds,
+}
+
+
+FRAME_LABELS = ("presences", "boxes", "masks", "triplets", "criteria")
+LABELS = ("intervals", *FRAME_LABELS)
+
+
+def conform(table: str, frame: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
+    """`frame` with exactly the columns, order and types of `table`, sorted by its key.
+
+    Raises polars' own error where a column is missing or a value does not fit its type.
+    """
+    schema = TABLES[table]
+    columns = schema.columns()
+    return (
+        frame.lazy()
+        .select(pl.col(name).cast(column.dtype) for name, column in columns.items())
+        .sort(schema.primary_key())
+        .collect()
+    )
+
+
+def empty(table: str) -> pl.DataFrame:
+    """No rows of `table`."""
+    return TABLES[table].create_empty()

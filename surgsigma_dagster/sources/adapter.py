@@ -1,0 +1,216 @@
+"""What an adapter is: a dataset's declared facts, a listing of its videos, and a reader of its labels.
+
+An adapter is one module in `sources/datasets/` that ends in `ADAPTER = …`. It reads native files as they lie
+on disk and yields `schema.native` records. It holds no vocabulary (aliases do) and no policy (harmonization
+does).
+"""
+
+import importlib
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import dataframely as dy
+import polars as pl
+
+from surgsigma_dagster.schema.native import NATIVE
+from surgsigma_dagster.sources.errors import SourceError
+
+Specialty = Literal[
+    "Hepatobiliary",
+    "Gynecology",
+    "Urology",
+    "Bariatric and upper GI",
+    "Colorectal",
+    "Ophthalmology",
+    "Neurosurgery",
+    "General",
+]
+
+
+@dataclass(frozen=True)
+class Licence:
+    """A source's terms. `redistribution` False: nothing of it, labels included, goes into a release."""
+
+    name: str
+    url: str | None = None
+    non_commercial: bool = False
+    share_alike: bool = False
+    no_derivatives: bool = False
+    redistribution: bool = True
+
+
+CC_BY_NC_SA = Licence(
+    "CC-BY-NC-SA-4.0",
+    "https://creativecommons.org/licenses/by-nc-sa/4.0/",
+    non_commercial=True,
+    share_alike=True,
+)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What may be done with one source as it lies on disk."""
+
+    licence: Licence
+    consent_scope: str | None = None  # in-house: what the patients agreed to, verbatim from the sidecar
+    may_be_released: bool = True  # False: used at home, never part of a release that leaves
+    consent_reference: str | None = None  # in-house: where that consent is on record
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What one source as it lies on disk shows: the dataset's facts, or those that its sidecar states."""
+
+    title: str
+    specialty: Specialty
+    procedure_type: str | None
+
+
+@dataclass(frozen=True)
+class NativeVideo:
+    """One video of a source, as listed, before anything is read.
+
+    `frame_rate` and `first_index` are the frame clock of the *labels*: native frame i stands for the instant
+    (i − first_index) / frame_rate seconds. For a video file, native frame i is the file's frame i −
+    first_index (in order of presentation); for images, each image carries its own native frame number.
+    """
+
+    video: str
+    media: Literal["video", "images", "none"]
+    frame_rate: float
+    first_index: int = 0
+    path: str | None = None  # the video file or the image folder, relative to the source root
+    label_files: tuple[str, ...] = ()  # relative to the source root: what a fingerprint of the labels covers
+    procedure_type: str | None = None  # concept id, where a video differs from its dataset
+    patient: str | None = None  # pseudonymous id of the procedure or patient, where the source states one
+
+
+@dataclass
+class NativeLabels:
+    """Native records by kind (see `schema.native.NATIVE`); kinds that a source lacks are empty frames."""
+
+    tables: dict[str, pl.DataFrame] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for kind, schema in NATIVE.items():
+            given = self.tables.get(kind)
+            self.tables[kind] = (
+                schema.create_empty()
+                if given is None or given.is_empty()
+                else schema.validate(given, cast=True)
+            )
+
+    def __getitem__(self, kind: str) -> pl.DataFrame:
+        return self.tables[kind]
+
+    @classmethod
+    def concat(cls, parts: "Iterable[Mapping[str, pl.DataFrame] | NativeLabels]") -> "NativeLabels":
+        """Join the records of several files or videos."""
+        found: dict[str, list[pl.DataFrame]] = {kind: [] for kind in NATIVE}
+        for part in parts:
+            for kind, frame in (part.tables if isinstance(part, NativeLabels) else part).items():
+                if not frame.is_empty():
+                    found[kind].append(conform(frame, NATIVE[kind]))
+        return cls({kind: pl.concat(frames) for kind, frames in found.items() if frames})
+
+
+def conform(frame: pl.DataFrame, schema: type[dy.Schema]) -> pl.DataFrame:
+    """`frame` with exactly the columns of `schema`, in its order and types; nullable ones may be absent."""
+    columns = schema.columns()
+    missing = [
+        pl.lit(None).alias(name)
+        for name, column in columns.items()
+        if name not in frame.columns and column.nullable
+    ]
+    return frame.with_columns(missing).select(
+        pl.col(name).cast(column.dtype) for name, column in columns.items()
+    )
+
+
+class Adapter(ABC):
+    """A dataset's native format. Subclasses declare the facts and implement `videos` and `labels`."""
+
+    name: ClassVar[str]  # also names the alias file
+    title: ClassVar[str]
+    specialty: ClassVar[Specialty]
+    procedure_type: ClassVar[
+        str | None
+    ]  # concept id, e.g. procedure/cholecystectomy; None: each source states it
+    licence: ClassVar[Licence]
+    citation: ClassVar[str]
+    url: ClassVar[str]
+    signature: ClassVar[tuple[str, ...]]  # globs under the root, without **; one match is this dataset
+
+    def terms(self, root: Path) -> Terms:
+        """The terms of the source at `root`; a format with a sidecar reads it."""
+        return Terms(self.licence, may_be_released=self.licence.redistribution)
+
+    def subject(self, root: Path) -> Subject:
+        """What the source at `root` shows; a format with a sidecar reads it."""
+        return Subject(self.title, self.specialty, self.procedure_type)
+
+    def detect(self, root: Path) -> str | None:
+        """Evidence that `root` holds this dataset (one phrase for a person), or None."""
+        matches = (min(root.glob(pattern), default=None) for pattern in self.signature)
+        match = next((found for found in matches if found), None)
+        return match and f"{self.title}: found {match.relative_to(root).as_posix()}"
+
+    @abstractmethod
+    def videos(self, root: Path) -> list[NativeVideo]:
+        """The source's videos, sorted by id. Cheap: lists folders, opens no large file.
+
+        Raises `SourceError` where the folder does not hold what the format says.
+        """
+
+    @abstractmethod
+    def labels(self, root: Path, videos: list[NativeVideo]) -> NativeLabels:
+        """The label records of `videos`. Raises `SourceError` for a file that is not what the format says.
+
+        Every native row ends in a record or in `rejects`, with its file and locator (see `accounting`).
+        """
+
+    def listed(
+        self,
+        root: Path,
+        labels: Iterable[Mapping[str, Sequence[str]]],
+        media: Mapping[str, Sequence[str]],
+        kind: Literal["video", "images"],
+        frame_rate: float,
+        shared: Sequence[str] = (),
+    ) -> list[NativeVideo]:
+        """One video for each id in `labels` or `media` (files by id, as `readers.listing` gives them).
+
+        `shared` files belong to the labels of every video. Raises `SourceError` where there is no video at
+        all.
+        """
+        labels = list(labels)
+        found = sorted({*media, *(video for files in labels for video in files)})
+        if not found:
+            raise SourceError(root, "", " or ".join(self.signature), "no such file")
+        return [
+            NativeVideo(
+                video,
+                kind if video in media else "none",
+                frame_rate,
+                path=media[video][0] if video in media else None,
+                label_files=(*(file for files in labels for file in files.get(video, ())), *shared),
+            )
+            for video in found
+        ]
+
+
+@cache
+def adapters() -> dict[str, Adapter]:
+    """Every adapter by name: a module in `sources/datasets/` that defines `ADAPTER` is found."""
+    from surgsigma_dagster.sources import datasets
+
+    found = {}
+    for module in pkgutil.iter_modules(datasets.__path__, datasets.__name__ + "."):
+        adapter: Adapter = importlib.import_module(module.name).ADAPTER
+        found[adapter.name] = adapter
+    return dict(sorted(found.items()))

@@ -1,0 +1,83 @@
+"""`sources.yaml`: which folders are which datasets, and what may be decided about them without code."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from surgsigma_dagster.sources.adapter import Adapter, Licence, Terms, adapters
+from surgsigma_dagster.sources.errors import SourceError
+
+# "__" parts source from video in partition keys.
+SourceName = Annotated[str, Field(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$", max_length=40)]
+
+
+class SourceEntry(BaseModel):
+    """One source: a dataset's folder as it lies on disk."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: SourceName
+    dataset: str
+    root: Path
+    licence: str | None = None  # overrides the dataset's
+    may_be_released: bool | None = None  # an explicit grant, or an explicit refusal
+    aliases: Path | None = None  # more verbatim values for this source, in the alias file format
+    frames_every_s: Annotated[float, Field(gt=0)] = 1.0  # sampling grid for labels that span time
+
+    @property
+    def adapter(self) -> Adapter:
+        """The adapter of the entry's dataset."""
+        return adapters()[self.dataset]
+
+    def terms(self) -> Terms:
+        """The source's terms: the dataset's or the sidecar's, where the entry does not decide otherwise."""
+        terms = self.adapter.terms(self.root)
+        licence = terms.licence if self.licence is None else Licence(self.licence)
+        released = terms.may_be_released if self.may_be_released is None else self.may_be_released
+        return Terms(licence, terms.consent_scope, released)
+
+
+class SourcesConfig(BaseModel):
+    """The whole file."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    sources: Annotated[list[SourceEntry], Field(min_length=1)]
+    seed: int = 7
+    splits: Path | None = None  # procedure_id: split, overriding the defaults
+    audience: Literal["public", "internal"] = "public"  # internal keeps what may not be released
+
+    def entry(self, name: str) -> SourceEntry:
+        """The entry of source `name`."""
+        return next(entry for entry in self.sources if entry.name == name)
+
+
+def load_sources(path: Path) -> SourcesConfig:
+    """Read `sources.yaml`; relative paths in it are relative to it. Raises `SourceError` with every problem."""
+    path = path.resolve()
+    if not path.is_file():
+        raise SourceError(path, "", "a sources.yaml", "no such file")
+    try:
+        config = SourcesConfig.model_validate(yaml.safe_load(path.read_text("utf-8")))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SourceError(path, "", "YAML", " ".join(str(error).split())) from error
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, e['loc'])) or 'top level'}: {e['msg']}" for e in error.errors()]
+        raise SourceError(path, problems[0].split(":")[0], "a valid entry", "; ".join(problems)) from error
+    names = [entry.name for entry in config.sources]
+    for number, entry in enumerate(config.sources):
+        place = f"sources.{number}"
+        if names.index(entry.name) != number:
+            raise SourceError(path, f"{place}.name", "a name of its own", entry.name)
+        if entry.dataset not in adapters():
+            raise SourceError(path, f"{place}.dataset", f"one of {', '.join(adapters())}", entry.dataset)
+        entry.root = (path.parent / entry.root.expanduser()).resolve()
+        if entry.aliases:
+            entry.aliases = (path.parent / entry.aliases.expanduser()).resolve()
+            if not entry.aliases.is_file():
+                raise SourceError(path, f"{place}.aliases", "an alias file", f"no file {entry.aliases}")
+    if config.splits:
+        config.splits = (path.parent / config.splits.expanduser()).resolve()
+    return config

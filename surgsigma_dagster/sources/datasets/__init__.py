@@ -1,0 +1,1 @@
+"""One module a dataset. Each ends in `ADAPTER = …` and is found by `sources.adapter.adapters`."""

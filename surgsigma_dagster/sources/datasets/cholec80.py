@@ -1,0 +1,67 @@
+"""Cholec80: 80 laparoscopic cholecystectomies, a phase for each 25 fps frame, seven tools once a second."""
+
+from pathlib import Path
+
+import polars as pl
+
+from surgsigma_dagster.sources.adapter import CC_BY_NC_SA, Adapter, NativeLabels, NativeVideo
+from surgsigma_dagster.sources.readers import (
+    BINARY,
+    INDEX,
+    TEXT,
+    listing,
+    on_lines,
+    presences,
+    runs,
+    steady,
+    table,
+)
+
+FRAME_RATE = 25.0
+PHASES = {"Frame": INDEX, "Phase": TEXT}
+TOOLS = {
+    "Frame": INDEX,
+    **dict.fromkeys(
+        ("Grasper", "Bipolar", "Hook", "Scissors", "Clipper", "Irrigator", "SpecimenBag"), BINARY
+    ),
+}
+
+
+class Cholec80(Adapter):
+    """Tab-separated text with headers: phase rows 0, 1, 2, … and tool rows 0, 25, 50, … of the 25 fps video.
+
+    Phase rows are counted in `intervals` (one run of equal names each), tool rows in `presences`, seven a
+    row. The tool file ends a sample before the phase file: those frames have no presence.
+    """
+
+    name = "cholec80"
+    title = "Cholec80"
+    specialty = "Hepatobiliary"
+    procedure_type = "procedure/cholecystectomy"
+    licence = CC_BY_NC_SA
+    citation = "Twinanda et al., EndoNet, IEEE TMI 2017, arXiv:1602.03012"
+    url = "http://camma.u-strasbg.fr/datasets"
+    signature = ("phase_annotations/video*-phase.txt", "tool_annotations/video*-tool.txt")
+
+    def videos(self, root: Path) -> list[NativeVideo]:
+        """Videos of `videos/` and of both annotation folders."""
+        phases = listing(root, "phase_annotations", r"(video\d+)-phase\.txt")
+        tools = listing(root, "tool_annotations", r"(video\d+)-tool\.txt")
+        media = listing(root, "videos", r"(video\d+)\.mp4")
+        return self.listed(root, [phases, tools], media, "video", FRAME_RATE)
+
+    def labels(self, root: Path, videos: list[NativeVideo]) -> NativeLabels:
+        """Phases and tool presences."""
+        return NativeLabels.concat(
+            self._records(root, video.video, file) for video in videos for file in video.label_files
+        )
+
+    def _records(self, root: Path, video: str, file: str) -> dict[str, pl.DataFrame]:
+        if file.endswith("-phase.txt"):
+            rows = steady(table(root, file, PHASES, separator="\t").rename({"Frame": "frame_index"}))
+            return {"intervals": runs(rows.with_columns(video=pl.lit(video)), "Phase", "phase", FRAME_RATE)}
+        rows = steady(table(root, file, TOOLS, separator="\t").rename({"Frame": "frame_index"}), step=25)
+        return {"presences": presences(on_lines(rows, video), [*TOOLS][1:], "instrument")}
+
+
+ADAPTER = Cholec80()

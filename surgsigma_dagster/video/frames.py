@@ -1,0 +1,233 @@
+"""Which frames labels mean, and making them: extracted from video, or found where a source ships images."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+from PIL import Image, UnidentifiedImageError
+
+from surgsigma_dagster.keys import frame_id
+from surgsigma_dagster.quality.rejects import reject_rows, unit_reject
+from surgsigma_dagster.schema.tables import FRAME_LABELS, empty
+from surgsigma_dagster.sources.adapter import NativeVideo
+from surgsigma_dagster.video.binary import MediaError
+from surgsigma_dagster.video.extraction import extract
+
+Native = Mapping[str, pl.DataFrame]  # native records by kind, of one video
+
+
+@dataclass
+class FrameSet:
+    """Frames of one video: rows of the `frames` and `rejects` tables, and files to put into the lake by name."""
+
+    frames: pl.DataFrame
+    rejects: pl.DataFrame
+    images: dict[str, Path] = field(default_factory=dict)
+
+
+def labelled_frames(native: Native) -> pl.Series:
+    """Native numbers of the frames that frame-level labels speak of: sorted, distinct."""
+    numbers = [native[kind]["frame_index"] for kind in FRAME_LABELS]
+    return pl.concat(numbers).unique().sort()
+
+
+def gridded_frames(
+    native: Native, video: NativeVideo, every_s: float, timestamps: pl.DataFrame
+) -> pl.Series:
+    """Native numbers of the frames at multiples of `every_s` seconds inside labelled stretches of a video file.
+
+    Where labels count frames, the frame is the one of that number (Cholec80: frame 25k at second k). Where they
+    count seconds, it is the frame on screen at that instant, by the file's own timestamps.
+    """
+    spans = native["intervals"].select("start_s", "end_s", "start_frame")
+    if spans.is_empty():
+        return pl.Series("frame_index", [], pl.Int64)
+    grid = (
+        spans.with_columns(
+            tick=pl.int_ranges(
+                (pl.col("start_s") / every_s - 1e-9).ceil().cast(pl.Int64),
+                (pl.col("end_s") / every_s - 1e-9).ceil().cast(pl.Int64),
+            )
+        )
+        .explode("tick")
+        .drop_nulls("tick")
+        .with_columns(at_s=pl.col("tick") * every_s)
+    )
+    counted = grid.filter(pl.col("start_frame").is_not_null()).select(
+        frame_index=(pl.col("at_s") * video.frame_rate).round().cast(pl.Int64) + video.first_index
+    )
+    timed = (
+        grid.filter(pl.col("start_frame").is_null())
+        .select(pl.col("at_s").cast(pl.Float64))
+        .unique()
+        .sort("at_s")
+        .join_asof(timestamps.sort("pts_s"), left_on="at_s", right_on="pts_s", strategy="backward")
+        .select(frame_index=pl.col("file_frame") + video.first_index)
+        .drop_nulls()
+    )
+    return pl.concat([counted, timed])["frame_index"].unique().sort()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def frames_of_video(
+    path: Path,
+    video: NativeVideo,
+    native: Native,
+    *,
+    source: str,
+    video_id: str,
+    size: tuple[int, int],
+    every_s: float,
+    timestamps: pl.DataFrame,
+    folder: Path,
+) -> FrameSet:
+    """Extract the frames of a video file that its labels mean into `folder`.
+
+    A file that cannot be decoded as promised is quarantined: every frame keeps its row, with the reason. Frames
+    that labels mean beyond the end of the video are absent.
+    """
+    grid = gridded_frames(native, video, every_s, timestamps)
+    wanted = (
+        pl.concat([labelled_frames(native), grid]).unique().sort().to_frame("frame_index")
+        .with_columns(file_frame=pl.col("frame_index") - video.first_index)
+        .join(timestamps, on="file_frame", how="left")
+    )  # fmt: skip
+    there = wanted.filter(pl.col("pts_s").is_not_null())
+    reason, images, shown = None, {}, []
+    try:
+        shown = extract(path, there["file_frame"].to_list(), folder)
+        if len(shown) < there.height:
+            reason = f"decoding stopped after {len(shown)} of {there.height} frames"
+    except MediaError as error:
+        reason = str(error)
+    hashes: list[str | None] = [None] * there.height
+    if reason is None:
+        for position, number in enumerate(there["frame_index"].to_list()):
+            image = folder / f"{position:06d}.jpg"
+            hashes[position] = _sha256(image)
+            images[f"{number:06d}.jpg"] = image
+    found = there.select("frame_index").with_columns(sha256=pl.Series(hashes, dtype=pl.String))
+    frames = _frame_rows(
+        wanted.join(found, on="frame_index", how="left").with_columns(
+            width=pl.lit(size[0]),
+            height=pl.lit(size[1]),
+            image_root=pl.lit("lake"),
+            image_name=pl.col("frame_index").cast(pl.String).str.zfill(6) + ".jpg",
+            reason=pl.when(pl.col("pts_s").is_null())
+            .then(pl.lit(f"the video ends with frame {timestamps.height - 1 + video.first_index}"))
+            .otherwise(pl.lit(reason)),
+            status=pl.when(pl.col("pts_s").is_null())
+            .then(pl.lit("absent"))
+            .otherwise(pl.lit("available" if reason is None else "quarantined")),
+        ),
+        source,
+        video_id,
+    )
+    absent = frames.filter(pl.col("status") == "absent")
+    rejects = [_turned_down(absent, "frame_turned_down_video_end", video.path)]
+    if reason is not None:
+        rejects.append(
+            unit_reject("frames", "undecodable_video", reason, source, video_id=video_id, file=video.path)
+        )
+    return FrameSet(frames, pl.concat(rejects), images)
+
+
+def frames_of_images(
+    root: Path, video: NativeVideo, native: Native, *, source: str, video_id: str
+) -> FrameSet:
+    """Rows for the images of a sequence: measured and hashed where they lie, never copied.
+
+    A frame that labels mean and no image shows is absent; an image that cannot be read is quarantined.
+    """
+    images = native["images"].select("frame_index", "file").unique("frame_index", keep="first", maintain_order=True)
+    facts = pl.DataFrame(
+        [(file, *_image_facts(root / file)) for file in images["file"].to_list()],
+        schema={"file": pl.String, "width": pl.Int64, "height": pl.Int64, "sha256": pl.String, "reason": pl.String},
+        orient="row",
+    )
+    wanted = pl.concat([labelled_frames(native), images["frame_index"]]).unique().sort().to_frame("frame_index")
+    frames = _frame_rows(
+        wanted.join(images, on="frame_index", how="left")
+        .join(facts, on="file", how="left")
+        .with_columns(
+            pts_s=(pl.col("frame_index") - video.first_index) / video.frame_rate,
+            image_root=pl.lit("source"),
+            image_name=pl.col("file"),
+            status=pl.when(pl.col("file").is_null())
+            .then(pl.lit("absent"))
+            .when(pl.col("reason").is_not_null())
+            .then(pl.lit("quarantined"))
+            .otherwise(pl.lit("available")),
+            reason=pl.when(pl.col("file").is_null()).then(pl.lit("no image file")).otherwise("reason"),
+        ),
+        source,
+        video_id,
+    )
+    broken = frames.filter(pl.col("status") == "quarantined")
+    return FrameSet(frames, _turned_down(broken, "unreadable_image", None))
+
+
+def frames_without_media(
+    native: Native, reason: str, status: str, *, source: str, video_id: str
+) -> FrameSet:
+    """Rows for the frames that labels mean where the video is absent or quarantined."""
+    frames = _frame_rows(
+        labelled_frames(native).to_frame("frame_index").with_columns(
+            pts_s=pl.lit(None, pl.Float64), width=pl.lit(None, pl.Int64), height=pl.lit(None, pl.Int64),
+            sha256=pl.lit(None, pl.String), image_root=pl.lit(None, pl.String), image_name=pl.lit(None, pl.String),
+            status=pl.lit(status), reason=pl.lit(reason),
+        ),
+        source,
+        video_id,
+    )  # fmt: skip
+    return FrameSet(frames, empty("rejects"))
+
+
+def _image_facts(path: Path) -> tuple[int | None, int | None, str | None, str | None]:
+    try:
+        data = path.read_bytes()
+        with Image.open(path) as image:
+            width, height, kind = *image.size, image.format
+    except (OSError, UnidentifiedImageError) as error:
+        return None, None, None, f"not a readable image: {type(error).__name__}"
+    end = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}.get(kind or "", b"")
+    # Interrupted downloads keep a good header: only the end of the file tells.
+    if end not in data[-64:]:
+        return width, height, None, f"{kind} without its end: cut off after {len(data)} bytes"
+    return width, height, hashlib.sha256(data).hexdigest(), None
+
+
+def _frame_rows(frames: pl.DataFrame, source: str, video_id: str) -> pl.DataFrame:
+    usable = pl.col("status") == "available"
+    return frames.with_columns(source=pl.lit(source), video_id=pl.lit(video_id)).select(
+        frame_id=frame_id(pl.col("video_id"), pl.col("frame_index")),
+        video_id="video_id",
+        source="source",
+        frame_index="frame_index",
+        pts_s=pl.col("pts_s").round(6),
+        width="width",
+        height="height",
+        image_root=pl.when(usable).then("image_root"),
+        image_path=pl.when(usable).then("image_name"),
+        sha256=pl.when(usable).then("sha256"),
+        status="status",
+        reason="reason",
+    )
+
+
+def _turned_down(frames: pl.DataFrame, rule: str, file: str | None) -> pl.DataFrame:
+    return reject_rows(
+        frames,
+        stage="frames",
+        rule=rule,
+        reason=pl.col("reason"),
+        file=pl.lit(file) if file else pl.col("frame_id"),
+        locator=pl.format("frame {}", "frame_index"),
+        n_rows=0,
+    )

@@ -1,0 +1,73 @@
+"""What a video file holds: codec, size, and the presentation timestamp of every frame."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from surgsigma_dagster.video.binary import MediaError, binary, run
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A readable video. `timestamps`: frame_index (0-based, order of presentation), pts_s from the first frame."""
+
+    codec: str
+    width: int
+    height: int
+    duration_s: float
+    frame_rate: float
+    timestamps: pl.DataFrame
+    complaint: str | None  # why it must not be trusted: packets missing or damaged
+
+
+def probe(path: Path, *, timeout_s: float = 600) -> Probe:
+    """Read every packet header of `path` (nothing is decoded). Raises `MediaError` where there is no video.
+
+    A file whose index promises more frames than its bytes hold is reported in `complaint`: copies that were cut
+    off open without an error, and their last labels would silently have no frame.
+    """
+    out, said = run(
+        [
+            binary("ffprobe"), "-v", "error", "-select_streams", "v:0", "-of", "json",
+            "-show_entries", "stream=codec_name,width,height,nb_frames,avg_frame_rate:packet=pts_time,duration_time",
+            f"file:{path}",
+        ],
+        timeout_s=timeout_s,
+    )  # fmt: skip
+    found = json.loads(out)
+    if not found.get("streams"):
+        raise MediaError(f"ffprobe: {path.name} holds no video stream")
+    stream = found["streams"][0]
+    packets = pl.DataFrame(
+        {
+            "pts": [packet.get("pts_time") for packet in found.get("packets", [])],
+            "duration": [packet.get("duration_time") for packet in found.get("packets", [])],
+        },
+        schema={"pts": pl.String, "duration": pl.String},
+    ).cast(pl.Float64)
+    # Headers may promise a picture that the packets do not deliver; without timestamps no label finds its frame.
+    packets = packets.drop_nulls("pts").sort("pts")
+    if packets.is_empty():
+        raise MediaError(f"ffprobe: {path.name} holds no frame")
+    timestamps = packets.select(
+        frame_index=pl.int_range(pl.len(), dtype=pl.Int64),
+        # Containers count time in ticks: the sixth digit is rounding.
+        pts_s=(pl.col("pts") - pl.col("pts").first()).round(6),
+    )
+    last = packets["duration"].fill_null(0.0)[-1]
+    duration = float(timestamps["pts_s"][-1]) + last
+    promised = int(stream["nb_frames"]) if str(stream.get("nb_frames", "")).isdigit() else packets.height
+    complaint = said.strip().splitlines()[0] if said.strip() else None
+    if promised > packets.height + 2:  # ffmpeg versions differ by up to two frames at the end of Cholec80 videos
+        complaint = f"its index promises {promised} frames, its bytes hold {packets.height}"
+    return Probe(
+        codec=stream.get("codec_name", "unknown"),
+        width=int(stream["width"]),
+        height=int(stream["height"]),
+        duration_s=round(duration, 6),
+        frame_rate=round(packets.height / duration, 6) if duration else 0.0,
+        timestamps=timestamps,
+        complaint=complaint,
+    )

@@ -1,0 +1,185 @@
+"""From native records to unified labels: concepts beside verbatim values, pixels, ids, and rejects for the rest.
+
+Values are mapped by name through the source's aliases alone. What is not listed there is turned down with its
+place, and counted in the coverage table; nothing is guessed and list positions mean nothing.
+"""
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from surgsigma_dagster.keys import frame_id, hashed_id
+from surgsigma_dagster.quality.rejects import reject_rows
+from surgsigma_dagster.schema.tables import FRAME_LABELS, LABELS, TABLES, conform
+from surgsigma_dagster.vocabulary.concepts import normalised
+
+HARMONIZED = (*LABELS, "clips", "alias_coverage")
+_VALUE = ["source", "field", "raw_value"]
+
+
+def harmonize(
+    native: Mapping[str, pl.DataFrame], videos: pl.DataFrame, aliases: pl.DataFrame
+) -> dict[str, pl.DataFrame]:
+    """Unified label tables, clips, alias coverage and rejects of the videos that `native` speaks of.
+
+    `native`: native records by kind, with `source` and `video_id`. `videos`: the `videos` table. `aliases`: of
+    these sources, with columns source, field, raw_value, concept_id, by_name.
+    """
+    records = {
+        **{kind: native[kind] for kind in LABELS},
+        "triplets": native["triplets"]
+        .rename({"raw_instrument": "raw_value"})
+        .with_columns(field=pl.lit("instrument")),
+        "criteria": native["criteria"].with_columns(field=pl.lit("criterion")),
+    }
+    coverage = resolve(_values(records), aliases)
+    found = coverage.select(*_VALUE, "concept_id").unique()
+    done: dict[str, pl.DataFrame] = {"alias_coverage": coverage}
+    rejects = [
+        reject_rows(native["rejects"], stage="ingestion", rule=pl.col("rule"), reason=pl.col("reason"),
+                    n_rows=pl.col("n_rows"))
+    ]  # fmt: skip
+    for kind in LABELS:
+        frame = _with_concepts(records[kind], kind, found)
+        if kind == "boxes":
+            frame = _in_pixels(frame, videos)
+        frame = frame.with_columns(fault=_fault(kind))
+        bad = frame.filter(pl.col("fault").is_not_null())
+        rejects.append(
+            reject_rows(
+                bad,
+                stage="harmonization",
+                rule=pl.col("fault").str.split(": ").list.first(),
+                reason=pl.col("fault"),
+                n_rows=pl.col("n_rows"),
+            )
+        )
+        done[kind] = _labels(kind, frame.filter(pl.col("fault").is_null()))
+    done["clips"] = _clips(done["intervals"])
+    done["rejects"] = pl.concat(rejects)
+    return done
+
+
+def resolve(values: pl.DataFrame, aliases: pl.DataFrame) -> pl.DataFrame:
+    """`values` (source, field, raw_value, …) with `concept_id`, null where no alias says.
+
+    A verbatim alias wins. Sources that accept concept names (in-house ones) also match by the normalised name.
+    """
+    verbatim = aliases.filter(~pl.col("by_name")).select(*_VALUE, verbatim="concept_id")
+    named = aliases.filter("by_name").select(*_VALUE, named="concept_id").rename({"raw_value": "name"})
+    return (
+        values.join(verbatim, on=_VALUE, how="left")
+        .with_columns(name=normalised(pl.col("raw_value")))
+        .join(named, on=["source", "field", "name"], how="left")
+        .with_columns(concept_id=pl.coalesce("verbatim", "named"))
+        .drop("verbatim", "named", "name")
+    )
+
+
+def _values(records: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """Every verbatim value met, with the number of native rows that hold it, by video."""
+    columns = ["source", "video_id", "field", "raw_value", "n_rows"]
+    parts = [records[kind].select(columns) for kind in LABELS]
+    for field in ("verb", "target"):
+        parts.append(
+            records["triplets"]
+            .filter(pl.col(f"raw_{field}").is_not_null())
+            .select("source", "video_id", field=pl.lit(field), raw_value=f"raw_{field}", n_rows="n_rows")
+        )
+    return pl.concat(parts).group_by(columns[:-1]).agg(pl.col("n_rows").sum())
+
+
+def _with_concepts(frame: pl.DataFrame, kind: str, found: pl.DataFrame) -> pl.DataFrame:
+    frame = frame.join(found, on=_VALUE, how="left", maintain_order="left")
+    if kind == "triplets":
+        for field in ("verb", "target"):
+            frame = frame.join(
+                found.filter(pl.col("field") == field).select(
+                    "source", pl.col("raw_value").alias(f"raw_{field}"), pl.col("concept_id").alias(f"{field}_concept_id")
+                ),
+                on=["source", f"raw_{field}"],
+                how="left",
+                maintain_order="left",
+            )  # fmt: skip
+    return frame
+
+
+def _in_pixels(boxes: pl.DataFrame, videos: pl.DataFrame) -> pl.DataFrame:
+    """Boxes in pixels of their image, clipped to it. The file's own image size wins over the video's."""
+    sized = boxes.join(
+        videos.select("video_id", video_width="width", video_height="height"), on="video_id", how="left"
+    ).with_columns(
+        width=pl.coalesce("width", "video_width"), height=pl.coalesce("height", "video_height")
+    )
+    relative = pl.col("unit").cast(pl.String) == "relative"
+    for side, size in (("x", "width"), ("y", "height")):
+        sized = sized.with_columns(
+            pl.when(relative).then(pl.col(f"{side}{end}") * pl.col(size)).otherwise(f"{side}{end}").round(3)
+            .alias(f"{side}{end}")
+            for end in (1, 2)
+        )  # fmt: skip
+    sides = (("x1", "width"), ("y1", "height"), ("x2", "width"), ("y2", "height"))
+    inside = [pl.col(side).clip(0, pl.col(size)).alias(side) for side, size in sides]
+    out = pl.any_horizontal([(pl.col(side) < 0) | (pl.col(side) > pl.col(size)) for side, size in sides])
+    return sized.with_columns(*inside, clipped=out.fill_null(False))
+
+
+def _fault(kind: str) -> pl.Expr:
+    """Why a record makes no label (`rule: reason`), or null."""
+
+    def unmapped(raw: str, field: pl.Expr) -> pl.Expr:
+        return pl.format("unmapped_value: no alias for {} '{}'", field, raw)
+
+    fault = pl.when(pl.col("concept_id").is_null()).then(unmapped("raw_value", pl.col("field")))
+    if kind == "triplets":
+        for field in ("verb", "target"):
+            missing = pl.col(f"raw_{field}").is_not_null() & pl.col(f"{field}_concept_id").is_null()
+            fault = fault.when(missing).then(unmapped(f"raw_{field}", pl.lit(field)))
+    if kind == "boxes":
+        fault = fault.when(pl.col("width").is_null() | pl.col("height").is_null()).then(
+            pl.lit("unknown_image_size: a relative box, and neither file nor image tells the size in pixels")
+        )
+        fault = fault.when((pl.col("x2") <= pl.col("x1")) | (pl.col("y2") <= pl.col("y1"))).then(
+            pl.lit("box_without_area: nothing of it lies inside the image")
+        )
+    if kind == "intervals":
+        fault = fault.when(pl.col("end_s") <= pl.col("start_s")).then(
+            pl.lit("interval_without_length: it ends before it begins")
+        )
+    return fault.otherwise(None)
+
+
+def _labels(kind: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """`frame` as rows of the label table `kind`. Records that are alike in everything become one label."""
+    if kind in FRAME_LABELS:
+        frame = frame.with_columns(frame_id=frame_id(pl.col("video_id"), pl.col("frame_index")))
+    if kind == "intervals":
+        frame = frame.with_columns(track="field")
+    if kind == "criteria":
+        frame = frame.with_columns(met=pl.col("score") >= 0.5)
+    if kind == "masks":
+        frame = frame.with_columns(mask_path="mask_file")
+    own = [name for name in ("raw_verb", "raw_target", "instance", "mask_value", "present") if name in frame.columns]
+    identity = ["source", "file", "locator", "concept_id", "raw_value", *own]
+    frame = frame.with_columns(label_id=hashed_id(pl.lit(kind), *map(pl.col, identity)))
+    columns = list(TABLES[kind].columns())
+    merged = frame.group_by("label_id", maintain_order=True).agg(
+        pl.col(name).sum() if name == "n_rows" else pl.col(name).first() for name in columns if name != "label_id"
+    )
+    return conform(kind, merged)
+
+
+def _clips(intervals: pl.DataFrame) -> pl.DataFrame:
+    """Stretches of footage with one step or action, a second at least."""
+    return conform(
+        "clips",
+        intervals.filter(
+            pl.col("track").cast(pl.String).is_in(["step", "action"]) & (pl.col("end_s") - pl.col("start_s") >= 1)
+        )
+        .with_columns(
+            clip_id=pl.format(
+                "{}/{}/{}", "video_id", "track", (pl.col("start_s") * 1000).round().cast(pl.Int64)
+            )
+        )
+        .unique("clip_id", keep="first", maintain_order=True),
+    )
