@@ -39,7 +39,7 @@ from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.video.binary import MediaError
 from surgsigma_dagster.video.frames import FrameSet, frames_of_images, frames_of_video, frames_without_media
 from surgsigma_dagster.video.probe import probe
-from surgsigma_dagster.vocabulary.concepts import aliases, concepts
+from surgsigma_dagster.vocabulary.concepts import concepts
 from surgsigma_dagster.vocabulary.harmonization import HARMONIZED, harmonize
 
 _NATIVE = tuple(f"native_{kind}" for kind in NATIVE)
@@ -161,7 +161,7 @@ class Corpus(dg.ConfigurableResource):
         for entry in self.config_.sources:
             adapter, failed = entry.adapter, listing.failed.get(entry.name)
             try:
-                terms = entry.terms()
+                terms, subject = entry.terms(), adapter.subject(entry.root)
             except SourceError as error:
                 failed = failed or error
                 terms = None
@@ -177,9 +177,9 @@ class Corpus(dg.ConfigurableResource):
                     {
                         "source": entry.name,
                         "dataset": entry.dataset,
-                        "title": adapter.title,
-                        "specialty": adapter.specialty,
-                        "procedure_type": adapter.procedure_type,
+                        "title": subject.title,
+                        "specialty": subject.specialty,
+                        "procedure_type": subject.procedure_type,
                         "licence": terms.licence.name,
                         "licence_url": terms.licence.url,
                         "non_commercial": terms.licence.non_commercial,
@@ -296,7 +296,7 @@ class Corpus(dg.ConfigurableResource):
             listed.video_id: procedure_of(listed.entry.name, listed.entry.dataset, listed.native)[1]
             for listed in listing.videos.values()
         }
-        specialties = {entry.name: entry.adapter.specialty for entry in config.sources}
+        specialties = dict(self.lake.read("sources").select("source", "specialty").iter_rows())
         videos = self.lake.read("videos")
         chosen = read_splits(config.splits) if config.splits else {}
         splits = split_of(videos["procedure_id"].to_list(), config.seed, chosen)
@@ -319,11 +319,7 @@ class Corpus(dg.ConfigurableResource):
         return self._write_whole("concepts", concepts()), self._write_whole("aliases", self._aliases())
 
     def _aliases(self) -> pl.DataFrame:
-        parts = [
-            aliases(entry.dataset, entry.aliases).with_columns(source=pl.lit(entry.name))
-            for entry in self.config_.sources
-        ]
-        return pl.concat(parts)
+        return pl.concat([entry.known_values() for entry in self.config_.sources])
 
     # Frames
 

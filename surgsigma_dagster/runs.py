@@ -68,8 +68,8 @@ class _Lines(logging.Handler):
     """One line a stage, with what it did and how long it took; failures and checks that did not pass."""
 
     def __init__(self) -> None:
-        super().__init__(logging.INFO)
-        self.console = Console(stderr=True, highlight=False)
+        super().__init__(logging.DEBUG)  # Dagster logs its events as debug messages
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
         self.began: dict[str, float] = {}
         self.said: dict[str, str] = {}
 
@@ -80,7 +80,7 @@ class _Lines(logging.Handler):
             message = str(meta.get("orig_message", record.getMessage()))
             if record.levelno >= logging.WARNING:
                 self.console.print(f"[yellow]! {step}: {message}")
-            else:
+            elif record.levelno >= logging.INFO:
                 self.said[step] = message
             return
         kind = event.event_type_value
@@ -102,7 +102,7 @@ class _Lines(logging.Handler):
 @dg.logger
 def console(_: dg.InitLoggerContext) -> logging.Logger:
     """Progress for a person: a line a stage."""
-    logger = logging.Logger("surgsigma.console", logging.INFO)
+    logger = logging.Logger("surgsigma.console", logging.DEBUG)
     logger.addHandler(_Lines())
     return logger
 
@@ -132,6 +132,7 @@ def rebuild(home: Home, corpus: Corpus, select: str | None = None) -> dg.JobExec
             repository.get_reconstructable_job("rebuild"),
             instance=dagster,
             tags=range_tags(dagster),
+            run_config={"loggers": {"console": {}}},
             asset_selection=selection,
             raise_on_error=False,
         )

@@ -116,10 +116,11 @@ def rows_have_videos(tables: Tables) -> pl.LazyFrame:
     return pl.concat([_orphans(tables, kind, "video_id", "videos", "video_id") for kind in ("frames", *LABELS)])
 
 
-@rule("concepts", checked=LABELS)
+@rule("concepts", checked=("sources", "videos", *LABELS))
 def concepts_are_closed(tables: Tables) -> pl.LazyFrame:
     """Every concept id of a label is in the vocabulary, and a track holds concepts of its own kind."""
     columns = [(kind, "concept_id") for kind in LABELS] + [("triplets", "verb_concept_id"), ("triplets", "target_concept_id")]
+    columns += [("sources", "procedure_type"), ("videos", "procedure_type")]
     unknown = [_orphans(tables, kind, column, "concepts", "concept_id") for kind, column in columns]
     stray = tables["intervals"].filter(
         pl.col("concept_id").str.split("/").list.first() != pl.col("track").cast(pl.String)

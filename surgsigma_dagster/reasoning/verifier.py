@@ -10,7 +10,7 @@ from surgsigma_dagster.schema.tables import conform
 
 LEVELS = ("perception", "relation", "context")
 GIVEAWAYS = ["according to the label", "annotation", "annotated", "ground truth", "dataset", "the label"]
-RESIDUE = r"\{\w*\}|<[^>]*>|\bxxx\b|\bTODO\b|\bNone\b|\bnull\b|\bnan\b|<\|"
+RESIDUE = r"\{\w*\}|<[^>]*>|\bxxx\b|\bTODO\b|\bnull\b|\bnan\b|<\|"
 _NAMED_KINDS = ["instrument", "tissue", "target", "phase", "step", "criterion", "event"]
 
 

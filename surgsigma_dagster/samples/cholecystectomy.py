@@ -283,7 +283,7 @@ _CLEAN = (
 _EXTRACT = (_beat(3, "GallbladderRetraction", Use("grasper", "grasp", "specimen_bag", "top"), leave=1),)
 
 VIDEO01 = Script(ANATOMY, (*_PREPARE, *_CALOT, *_CLIP, *_PEEL, *_PACK, *_CLEAN, *_EXTRACT), seed=1)
-VIDEO49 = Script(ANATOMY, (*_PREPARE[1:], *_CALOT, *_CLIP, *_PEEL, *_CLEAN, *_PACK, *_EXTRACT), seed=49)
+VIDEO51 = Script(ANATOMY, (*_PREPARE[1:], *_CALOT, *_CLIP, *_PEEL, *_CLEAN, *_PACK, *_EXTRACT), seed=49)
 _SHOW = _beat(2, "CalotTriangleDissection", _HOLD)
 _INCOMPLETE = _beat(
     *(6, "CalotTriangleDissection", Use("hook", "dissect", "cystic_artery"), _HOLD),

@@ -48,7 +48,7 @@ def write_samples(root: Path, ffmpeg: str) -> Path:
     cv2.setNumThreads(1)  # the pictures are small, and ffmpeg has the other core
     try:
         _cholec80(root / "cholec80", "video01", cholecystectomy.VIDEO01, ffmpeg)
-        _cholec80(root / "cholec80", "video49", cholecystectomy.VIDEO49, ffmpeg)
+        _cholec80(root / "cholec80", "video51", cholecystectomy.VIDEO51, ffmpeg)
         _cholect50(root / "CholecT50", 1, cholecystectomy.VIDEO01)
         _endoscapes(root / "endoscapes")
         _psi_ava(root / "psi-ava", "CASE001", prostatectomy.CASE001)
@@ -416,8 +416,8 @@ title: Teaching recordings, operating room 3 (drawn)
 specialty: Urology
 procedure_type: procedure/prostatectomy
 licence: CC0-1.0
-consent: {scope: research and release, reference: none needed - a drawing shows no patient}
-may_be_released: true
+consent: {scope: research inside this hospital, reference: none needed - a drawing shows no patient}
+may_be_released: false
 videos:
   or3_2026-01-14: {patient: P-0001}
 """

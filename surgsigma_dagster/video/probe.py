@@ -71,3 +71,19 @@ def probe(path: Path, *, timeout_s: float = 600) -> Probe:
         timestamps=timestamps,
         complaint=complaint,
     )
+
+
+def duration(path: Path) -> tuple[float, int, int]:
+    """Seconds, width and height as the container states them, without reading the file. Raises `MediaError`."""
+    out, _ = run(
+        [
+            binary("ffprobe"), "-v", "error", "-select_streams", "v:0", "-of", "json",
+            "-show_entries", "stream=width,height:format=duration", f"file:{path}",
+        ],
+        timeout_s=60,
+    )  # fmt: skip
+    found = json.loads(out)
+    if not found.get("streams") or "duration" not in found.get("format", {}):
+        raise MediaError(f"ffprobe: {path.name} holds no video stream")
+    stream = found["streams"][0]
+    return float(found["format"]["duration"]), int(stream["width"]), int(stream["height"])

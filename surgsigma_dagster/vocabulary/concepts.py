@@ -178,12 +178,13 @@ def concepts() -> pl.DataFrame:
     return pl.DataFrame(rows, schema=types)
 
 
-def aliases(dataset: str, extra: Path | None = None) -> pl.DataFrame:
+def aliases(dataset: str, extra: Path | None = None, procedure_type: str | None = None) -> pl.DataFrame:
     """What the verbatim values of `dataset` mean: dataset, field, raw_value, concept_id, by_name.
 
     `extra` is an alias file of a user: its entries come first. Where a file accepts concept names, every
     name, synonym and id that means one concept of the field's kinds is listed too, with `raw_value`
-    normalised and `by_name` true: it matches the normalised value, where no verbatim value does.
+    normalised and `by_name` true: it matches the normalised value, where no verbatim value does. Given
+    `procedure_type`, the phases and steps among them are those of that procedure.
     Raises `SourceError` naming file and key.
     """
     packaged = _packaged(dataset)
@@ -194,13 +195,15 @@ def aliases(dataset: str, extra: Path | None = None) -> pl.DataFrame:
     types = {"field": pl.String, "raw_value": pl.String, "concept_id": pl.String, "by_name": pl.Boolean}
     listed = pl.DataFrame(entries, schema=types, orient="row")
     if packaged.accept_concept_names or own.accept_concept_names:
-        accepted = _names().join(listed, on=["field", "raw_value"], how="anti")
+        accepted = _names(procedure_type).join(listed, on=["field", "raw_value"], how="anti")
         listed = pl.concat([listed, accepted])
     return listed.select(pl.lit(dataset).alias("dataset"), pl.all())
 
 
-def _names() -> pl.DataFrame:
+def _names(procedure_type: str | None) -> pl.DataFrame:
     """What concepts are called, by field and normalised; names of more than one concept are left out."""
+    part = pl.col("concept_id").str.split("/").list
+    elsewhere = (part.len() == 3) & (pl.format("procedure/{}", part.get(1)) != procedure_type)
     called = [
         (field, name, concept.id)
         for concept in _concepts()

@@ -25,14 +25,8 @@ def harmonize(
     `native`: native records by kind, with `source` and `video_id`. `videos`: the `videos` table. `aliases`: of
     these sources, with columns source, field, raw_value, concept_id, by_name.
     """
-    records = {
-        **{kind: native[kind] for kind in LABELS},
-        "triplets": native["triplets"]
-        .rename({"raw_instrument": "raw_value"})
-        .with_columns(field=pl.lit("instrument")),
-        "criteria": native["criteria"].with_columns(field=pl.lit("criterion")),
-    }
-    coverage = resolve(_values(records), aliases)
+    records = _with_fields(native)
+    coverage = resolve(verbatim_values(native), aliases)
     found = coverage.select(*_VALUE, "concept_id").unique()
     done: dict[str, pl.DataFrame] = {"alias_coverage": coverage}
     rejects = [
@@ -76,8 +70,23 @@ def resolve(values: pl.DataFrame, aliases: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _values(records: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
-    """Every verbatim value met, with the number of native rows that hold it, by video."""
+def _with_fields(native: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+    """Native label records with the columns `field` and `raw_value` on every kind."""
+    return {
+        **{kind: native[kind] for kind in LABELS},
+        "triplets": native["triplets"]
+        .rename({"raw_instrument": "raw_value"})
+        .with_columns(field=pl.lit("instrument")),
+        "criteria": native["criteria"].with_columns(field=pl.lit("criterion")),
+    }
+
+
+def verbatim_values(native: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """Every verbatim value met, with the number of native rows that hold it, by video.
+
+    Columns source, video_id, field, raw_value, n_rows.
+    """
+    records = _with_fields(native)
     columns = ["source", "video_id", "field", "raw_value", "n_rows"]
     parts = [records[kind].select(columns) for kind in LABELS]
     for field in ("verb", "target"):

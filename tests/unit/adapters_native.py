@@ -15,7 +15,9 @@ TOOLS = ("Grasper", "Bipolar", "Hook", "Scissors", "Clipper", "Irrigator", "Spec
 
 
 def real(folder: str) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(not (LABELS / folder).is_dir(), reason=f"no real files in ../shared/labels/{folder}")
+    return pytest.mark.skipif(
+        not (LABELS / folder).is_dir(), reason=f"no real files in ../shared/labels/{folder}"
+    )
 
 
 def read(adapter: str, root: Path) -> NativeLabels:
@@ -46,7 +48,11 @@ def cholec80(root: Path) -> None:
     rows = "".join(f"{i}\t{phase}\n" for i, phase in enumerate(phases))
     put(root, "phase_annotations/video01-phase.txt", f"Frame\tPhase\n{rows}")
     header = "\t".join(("Frame", *TOOLS))
-    put(root, "tool_annotations/video01-tool.txt", f"{header}\n0\t1\t0\t0\t0\t0\t0\t0\n25\t1\t0\t1\t0\t0\t0\t0\n")
+    put(
+        root,
+        "tool_annotations/video01-tool.txt",
+        f"{header}\n0\t1\t0\t0\t0\t0\t0\t0\n25\t1\t0\t1\t0\t0\t0\t0\n",
+    )
     put(root, "videos/video01.mp4", b"")
 
 
@@ -55,18 +61,31 @@ T50_NAMES: dict[str, dict[str, str]] = {
     "verb": {"0": "grasp", "1": "retract", "9": "null_verb"},
     "target": {"0": "gallbladder", "8": "liver", "14": "null_target"},
     "phase": {"0": "preparation", "1": "carlot-triangle-dissection"},
-    "triplet": {"7": "grasper,grasp,gallbladder", "19": "grasper,retract,liver", "95": "bipolar,null_verb,null_target"},
+    "triplet": {
+        "7": "grasper,grasp,gallbladder",
+        "19": "grasper,retract,liver",
+        "95": "bipolar,null_verb,null_target",
+    },
 }
 BOX = (0.25, 0.25, 0.5, 0.125)
 NO_BOX = (-1.0, -1.0, -1.0, -1.0)
 
 
-def t50_row(triplet: int, instrument: int, verb: int, target: int, phase: int, box: Any = NO_BOX) -> list[Any]:
+def t50_row(
+    triplet: int, instrument: int, verb: int, target: int, phase: int, box: Any = NO_BOX
+) -> list[Any]:
     return [triplet, instrument, 1.0, *box, verb, target, 1.0, *NO_BOX, phase]
 
 
 def t50_file(frames: dict[str, list[list[Any]]], video: int = 68) -> dict[str, Any]:
-    return {"info": {}, "video": video, "fps": 1, "num_frames": 9, "categories": T50_NAMES, "annotations": frames}
+    return {
+        "info": {},
+        "video": video,
+        "fps": 1,
+        "num_frames": 9,
+        "categories": T50_NAMES,
+        "annotations": frames,
+    }
 
 
 def cholect50(root: Path) -> None:
@@ -88,7 +107,14 @@ ENDOSCAPES_CATEGORIES = [{"id": 5, "name": "gallbladder"}, {"id": 6, "name": "to
 
 
 def endoscapes_image(id_: int, name: str, ds: list[float] | None = None) -> dict[str, Any]:
-    return {"id": id_, "file_name": name, "width": 854, "height": 480, "ds": ds, "is_ds_keyframe": ds is not None}
+    return {
+        "id": id_,
+        "file_name": name,
+        "width": 854,
+        "height": 480,
+        "ds": ds,
+        "is_ds_keyframe": ds is not None,
+    }
 
 
 def endoscapes_box(image: int, category: int, box: list[float]) -> dict[str, Any]:
@@ -137,7 +163,12 @@ def in_house(root: Path) -> None:
     )
     put(root, "source.yaml", sidecar)
     put(root, "2024/a1.MP4", b"")
-    rows = ["start,end,track,label", "0,60.5,phase,Access", "0:01:00.5,0:02:00,phase,Stapling", "70,80,event,bleeding"]
+    rows = [
+        "start,end,track,label",
+        "0,60.5,phase,Access",
+        "0:01:00.5,0:02:00,phase,Stapling",
+        "70,80,event,bleeding",
+    ]
     put(root, "2024/a1.csv", "\n".join(rows) + "\n")
 
 

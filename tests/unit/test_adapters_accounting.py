@@ -33,15 +33,23 @@ def rows_in(path: Path) -> int:
     lines = content.rstrip().split("\n")
     if path.name in ("train.csv", "val.csv"):
         return len([line for line in lines if line])
-    return sum(any(cell.strip() for cell in row) for row in csv.reader(lines[1:]))
+    return sum(
+        any(cell.strip() for cell in row) for row in csv.reader(line.replace("\r", "") for line in lines[1:])
+    )
 
 
 def is_table_of_rows(file: str) -> bool:
-    return Path(file).name not in ("label_mapping.txt", "class_list.txt", "source.yaml") and not file.endswith(".mp4")
+    return Path(file).name not in (
+        "label_mapping.txt",
+        "class_list.txt",
+        "source.yaml",
+    ) and not file.endswith(".mp4")
 
 
 def label_files(root: Path) -> list[str]:
-    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file() and os.stat(path)[6])
+    return sorted(
+        path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file() and os.stat(path)[6]
+    )
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -61,7 +69,9 @@ def test_an_empty_folder_is_not_recognised_and_an_error_to_list(name: str, tmp_p
 def test_every_native_row_is_counted_once(name: str, tmp_path: Path) -> None:
     WRITERS[name](tmp_path)
     found = {file: n_rows for file, (n_rows, _) in counted(read(name, tmp_path)).items()}
-    assert found == {file: rows_in(tmp_path / file) for file in label_files(tmp_path) if is_table_of_rows(file)}
+    assert found == {
+        file: rows_in(tmp_path / file) for file in label_files(tmp_path) if is_table_of_rows(file)
+    }
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -84,13 +94,19 @@ def test_labels_of_no_videos_are_none(name: str, tmp_path: Path) -> None:
 EDIT = st.tuples(
     st.integers(0, 10_000),
     st.integers(0, 3),
-    st.one_of(st.binary(max_size=3), st.sampled_from([b'"', b"\n", b"\t", b",", b"-1", b"[", b"}", b"9" * 30, b"\r\n"])),
+    st.one_of(
+        st.binary(max_size=3),
+        st.sampled_from([b'"', b"\n", b"\t", b",", b"-1", b"[", b"}", b"9" * 30, b"\r\n"]),
+    ),
 )
 
 
 @pytest.mark.parametrize("name", WRITERS)
 @settings(
-    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(choice=st.integers(0, 9), edits=st.lists(EDIT, min_size=1, max_size=3))
 def test_damaged_bytes_give_all_rows_or_a_source_error(
@@ -115,7 +131,9 @@ def test_damaged_bytes_give_all_rows_or_a_source_error(
 
 
 @pytest.mark.parametrize("name", ["cholec80", "in_house"])
-def test_windows_line_ends_a_byte_order_mark_and_blank_last_lines_change_nothing(name: str, tmp_path: Path) -> None:
+def test_windows_line_ends_a_byte_order_mark_and_blank_last_lines_change_nothing(
+    name: str, tmp_path: Path
+) -> None:
     WRITERS[name](tmp_path)
     plain = read(name, tmp_path)
     for file in label_files(tmp_path):
@@ -139,13 +157,23 @@ def intervals(*places: tuple[str, int]) -> pl.DataFrame:
     [
         ([("lines 2-10", 9), ("lines 5-12", 8), ("line 3", 1)], 11),
         ([("line 2", 1), ("line 2", 1), ("line 4", 1)], 2),
-        ([("/annotations/16..18", 5), ("/annotations/17/0", 1), ("/annotations/17/1", 1), ("/annotations/20/0", 1)], 6),
+        (
+            [
+                ("/annotations/16..18", 5),
+                ("/annotations/17/0", 1),
+                ("/annotations/17/1", 1),
+                ("/annotations/20/0", 1),
+            ],
+            6,
+        ),
         ([("/annotations/1", 2), ("/annotations/1/0", 1), ("/annotations/10/0", 1)], 3),
         ([("/annotation/object[1]", 1), ("/annotation/object[2]", 1)], 2),
         ([("file", 1)], None),
     ],
 )
-def test_a_row_counts_once_however_many_places_name_it(places: list[tuple[str, int]], n_rows: int | None) -> None:
+def test_a_row_counts_once_however_many_places_name_it(
+    places: list[tuple[str, int]], n_rows: int | None
+) -> None:
     found = native_rows(NativeLabels({"intervals": intervals(*places)}))
     assert found["n_rows"].to_list() == ([] if n_rows is None else [n_rows])
 

@@ -69,7 +69,7 @@ class PsiAva(Adapter):
     name = "psi_ava"
     title = "PSI-AVA"
     specialty = "Urology"
-    procedure_type = "procedure/radical_prostatectomy"
+    procedure_type = "procedure/prostatectomy"
     licence = Licence("not stated", redistribution=False)
     citation = "Valderrama et al., MICCAI 2022, arXiv:2212.04582"
     url = "https://github.com/BCV-Uniandes/TAPIR"

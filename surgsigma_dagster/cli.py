@@ -1,0 +1,228 @@
+"""`surgsigma`: the same job on the same Dagster instance as the UI, from a terminal.
+
+Exit codes: 0 done, 1 something to look at (bad input, a failed stage or rule), 2 wrong usage.
+"""
+
+import json
+import os
+import shutil
+import sys
+import time
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+sources_app = typer.Typer(no_args_is_help=True, help="Look at sources before building.")
+app.add_typer(sources_app, name="sources")
+say = Console(stderr=True, highlight=False)
+
+HomeOption = Annotated[Path, typer.Option("--home", help="Folder of the corpus.", envvar="SURGSIGMA_HOME")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
+HOME = Path("surgsigma-home")
+
+
+def main() -> None:
+    """Entry point: bad input is one line, not a traceback."""
+    # Dagster announces its beta parameters to whoever imports an asset; a user can do nothing about it.
+    warnings.filterwarnings("ignore", module="dagster")
+    from surgsigma_dagster.sources.errors import SourceError
+    from surgsigma_dagster.video.binary import MediaError
+
+    try:
+        app()
+    except (SourceError, MediaError) as error:
+        say.print(f"[red]error:[/] {error}", soft_wrap=True)
+        sys.exit(1)
+
+
+def _print(document: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(document, indent=2, default=str))
+
+
+def _table(title: str, rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    table = Table(title=title, title_justify="left")
+    for name in rows[0]:
+        numeric = all(isinstance(row[name], int | float) for row in rows)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    say.print(table)
+
+
+@app.command()
+def demo(home: HomeOption = HOME / "demo", as_json: JsonOption = False) -> None:
+    """Draw the sample sources and build a corpus from them: the whole chain, in about a minute."""
+    from surgsigma_dagster.samples import write_samples
+    from surgsigma_dagster.video.binary import binary
+
+    home = home.resolve()
+    began = time.monotonic()
+    sources = write_samples(home / "samples", binary("ffmpeg"))
+    say.print(f"[green]✓[/] {'samples':<18} {time.monotonic() - began:6.1f} s  {home / 'samples'}")
+    _build(home, sources, None, as_json)
+
+
+@app.command()
+def build(
+    sources: Annotated[Path, typer.Option("--sources", help="A sources.yaml.", exists=True, dir_okay=False)],
+    home: HomeOption = HOME,
+    select: Annotated[str | None, typer.Option(help="Dagster asset selection, e.g. '+conversations'.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Build or update the corpus of a sources.yaml. What is up to date is skipped; what was interrupted goes on."""
+    _build(home.resolve(), sources.resolve(), select, as_json)
+
+
+def _build(home_folder: Path, sources: Path, select: str | None, as_json: bool) -> None:
+    from surgsigma_dagster.build import default_resources
+    from surgsigma_dagster.runs import Home, rebuild
+    from surgsigma_dagster.sources.config import load_sources
+
+    load_sources(sources)
+    home = Home(home_folder)
+    home.prepare(sources)
+    resources = default_resources(home.root)
+    began = time.monotonic()
+    result = rebuild(home, resources["corpus"], select)
+    corpus, outputs = resources["corpus"], resources["outputs"]
+    counts = {name: len(corpus.lake.shards(name)) for name in ("conversations",)}
+    qa = corpus.lake.read("qa_results").select("rule", "severity", "status", "n_failed").to_dicts()
+    not_passed = [row for row in qa if row["status"] != "pass"]
+    document = {
+        "success": result.success,
+        "run_id": result.run_id,
+        "seconds": round(time.monotonic() - began, 1),
+        "conversations": _rows(corpus, "conversations"),
+        "rejects": _rows(corpus, "rejects"),
+        "videos": counts["conversations"],
+        "qa_not_passed": not_passed,
+        "tables": resources["warehouse"].path,
+        "release": str(outputs.release_folder),
+        "report": str(outputs.report_path),
+        "ui": f"surgsigma ui --home {home.root}",
+    }
+    _print(document, as_json)
+    if not as_json:
+        verdict = "[green]built[/]" if result.success else "[red]not everything was built[/]"
+        say.print(
+            f"\n{verdict}: {document['conversations']:,} conversations, {document['rejects']:,} rejects, "
+            f"{len(not_passed)} rules not passed, {document['seconds']} s"
+        )
+        for name in ("tables", "release", "report", "ui"):
+            say.print(f"  {name:<8} {document[name]}", soft_wrap=True)
+    raise typer.Exit(0 if result.success else 1)
+
+
+def _rows(corpus: Any, table: str) -> int:
+    import polars as pl
+
+    return int(corpus.lake.scan(table).select(pl.len()).collect().item())
+
+
+@app.command()
+def plan(
+    sources: Annotated[Path, typer.Option("--sources", exists=True, dir_okay=False)],
+    home: HomeOption = HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a build would do, before anything runs: videos, hours, frames, bytes, and what is up to date."""
+    from surgsigma_dagster.plan import planned
+    from surgsigma_dagster.build import default_resources
+    from surgsigma_dagster.runs import Home
+
+    root = Home(home.resolve())
+    root.prepare(sources)
+    rows = planned(default_resources(root.root)["corpus"])
+    _print({"sources": rows}, as_json)
+    if not as_json:
+        _table("would be built", rows)
+        say.print(f"free on {root.root}: {shutil.disk_usage(root.root).free / 1e9:.1f} GB")
+
+
+@app.command()
+def status(home: HomeOption = HOME, as_json: JsonOption = False) -> None:
+    """What this home holds: tables, done units by stage, the last runs."""
+    from surgsigma_dagster.build import default_resources
+    from surgsigma_dagster.runs import Home, instance
+    from surgsigma_dagster.schema.tables import TABLES
+
+    root = Home(home.resolve())
+    if not root.sources.exists():
+        say.print(f"[red]error:[/] no corpus at {root.root}; make one with: surgsigma demo", soft_wrap=True)
+        raise typer.Exit(1)
+    root.prepare()
+    corpus = default_resources(root.root)["corpus"]
+    stages = [{"stage": stage, "videos done": len(corpus.lake.marks(stage))} for stage in corpus.lake.names("done")]
+    tables = [{"table": name, "rows": _rows(corpus, name)} for name in TABLES]
+    with instance(root) as dagster:
+        runs = [
+            {"run": run.run_id[:8], "job": run.job_name, "status": run.status.value}
+            for run in dagster.get_runs(limit=5)
+        ]
+    _print({"home": str(root.root), "stages": stages, "tables": tables, "runs": runs}, as_json)
+    if not as_json:
+        for title, rows in (("stages", stages), ("tables", tables), ("last runs", runs)):
+            _table(title, rows)
+
+
+@app.command()
+def ui(
+    home: HomeOption = HOME,
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 3000,
+) -> None:
+    """Start the Dagster web UI and daemon on this home, for this machine only (127.0.0.1)."""
+    from surgsigma_dagster.runs import Home
+
+    root = Home(home.resolve())
+    root.prepare()
+    say.print(f"Dagster UI of {root.root}: http://127.0.0.1:{port}", soft_wrap=True)
+    dagster = str(Path(sys.executable).with_name("dagster"))
+    os.execv(dagster, [dagster, "dev", "-w", str(root.workspace), "-h", "127.0.0.1", "-p", str(port)])
+
+
+@app.command()
+def doctor(home: HomeOption = HOME, as_json: JsonOption = False) -> None:
+    """Check what a build needs: ffmpeg and its codecs, versions, disk; says what is missing and how to get it."""
+    from surgsigma_dagster.doctor import examined
+
+    rows = examined(home.resolve())
+    _print({"checks": rows}, as_json)
+    if not as_json:
+        _table("doctor", rows)
+    raise typer.Exit(0 if all(row["ok"] for row in rows) else 1)
+
+
+@sources_app.command("check")
+def check(
+    sources: Annotated[Path, typer.Argument(help="A sources.yaml.", exists=True, dir_okay=False)],
+    as_json: JsonOption = False,
+) -> None:
+    """Read every label file of a sources.yaml and report counts, rejects, unmapped values and licences at once."""
+    from surgsigma_dagster.plan import checked
+    from surgsigma_dagster.sources.config import load_sources
+
+    found = checked(load_sources(sources))
+    _print(found, as_json)
+    if not as_json:
+        for title in ("sources", "problems", "unmapped"):
+            _table(title, found[title])
+    raise typer.Exit(1 if any(row["severity"] == "error" for row in found["problems"]) else 0)
+
+
+@app.command("version")
+def show_version() -> None:
+    """Print the version."""
+    print(version("surgsigma-dagster"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""In-house data: consent, time formats, and bad rows that do not stop the good ones."""
+
+from pathlib import Path
+
+import pytest
+from adapters_native import in_house, put, read
+
+from surgsigma_dagster.sources.adapter import adapters
+from surgsigma_dagster.sources.errors import SourceError
+
+ADAPTER = adapters()["in_house"]
+
+
+def edit(root: Path, old: str, new: str) -> None:
+    sidecar = (root / "source.yaml").read_text()
+    assert old in sidecar
+    put(root, "source.yaml", sidecar.replace(old, new))
+
+
+def test_intervals_read_seconds_and_clock_times_and_tracks_may_overlap(tmp_path: Path) -> None:
+    in_house(tmp_path)
+    labels = read("in_house", tmp_path)
+    assert labels["intervals"].sort("locator").select(
+        "field", "raw_value", "start_s", "end_s", "locator"
+    ).rows() == [
+        ("phase", "Access", 0.0, 60.5, "line 2"),
+        ("phase", "Stapling", 60.5, 120.0, "line 3"),
+        ("event", "bleeding", 70.0, 80.0, "line 4"),
+    ]
+    assert labels["rejects"].is_empty()
+
+
+@pytest.mark.parametrize(
+    ("row", "rule", "raw_value"),
+    [
+        ("9,5,phase,Access", "empty_interval", "Access"),
+        ("5,5,phase,Access", "empty_interval", "Access"),
+        ("12:30,13:00,phase,Access", "unreadable_time", None),
+        (",5,phase,Access", "unreadable_time", None),
+        ("-1,5,phase,Access", "unreadable_time", None),
+        ("0:99:00,2:00:00,phase,Access", "unreadable_time", None),
+        ("1,5,phases,Access", "unknown_track", "phases"),
+        ("1,5,,Access", "unknown_track", None),
+        ("1,5,phase,", "no_label", None),
+        ("60,70,phase,Stapling", "overlap", "Stapling"),
+    ],
+)
+def test_a_bad_row_is_rejected_with_its_line_and_the_rest_goes_on(
+    row: str, rule: str, raw_value: str | None, tmp_path: Path
+) -> None:
+    in_house(tmp_path)
+    rows = ["start,end,track,label", "50,61,phase,Access", row, "70,80,phase,Closure", ""]
+    put(tmp_path, "2024/a1.csv", "\n".join(rows))
+    labels = read("in_house", tmp_path)
+    assert labels["intervals"]["raw_value"].to_list() == ["Access", "Closure"]
+    rejects = labels["rejects"].select("file", "locator", "rule", "raw_value")
+    assert rejects.rows() == [("2024/a1.csv", "line 3", rule, raw_value)]
+
+
+def test_an_overlap_names_the_line_that_it_overlaps(tmp_path: Path) -> None:
+    in_house(tmp_path)
+    rows = ["start,end,track,label", "20,30,phase,c", "0,50,phase,a", "60,70,phase,d", "0,90,step,a"]
+    put(tmp_path, "2024/a1.csv", "\n".join(rows))
+    labels = read("in_house", tmp_path)
+    assert labels["rejects"].select("locator", "reason").rows() == [
+        ("line 2", "It starts at 20.0 s, before line 3 of its track ends.")
+    ]
+    assert labels["intervals"].height == 3
+
+
+def test_labels_may_hold_commas_in_quotes_and_blanks_around_cells_do_not_count(tmp_path: Path) -> None:
+    in_house(tmp_path)
+    put(
+        tmp_path,
+        "2024/a1.csv",
+        'start,end,track,label\n1, 2, phase ,"cut, then clip"\n\n3,4,phase, Åbning \n',
+    )
+    assert read("in_house", tmp_path)["intervals"]["raw_value"].to_list() == ["cut, then clip", "Åbning"]
+
+
+def test_nothing_may_be_released_unless_the_sidecar_says_so(tmp_path: Path) -> None:
+    in_house(tmp_path)
+    terms = ADAPTER.terms(tmp_path)
+    assert (terms.may_be_released, terms.licence.redistribution) == (False, False)
+    assert (terms.licence.name, terms.consent_scope, terms.consent_reference) == (
+        "internal",
+        "research",
+        "form 12",
+    )
+    edit(tmp_path, "videos:", "may_be_released: true\nvideos:")
+    assert ADAPTER.terms(tmp_path).may_be_released
+
+
+def test_the_sidecar_states_subject_patient_and_procedure_of_a_video(tmp_path: Path) -> None:
+    in_house(tmp_path)
+    edit(tmp_path, "  a1: {patient: 007}", "  a1: {patient: 007, procedure_type: procedure/gastric_bypass}")
+    put(tmp_path, "b2.mov", b"")
+    assert ADAPTER.subject(tmp_path).specialty == "Bariatric and upper GI"
+    first, second = ADAPTER.videos(tmp_path)
+    assert (first.video, first.path, first.patient) == ("a1", "2024/a1.MP4", "007")
+    assert first.procedure_type == "procedure/gastric_bypass"
+    assert (second.patient, second.procedure_type, second.label_files) == (
+        None,
+        "procedure/sleeve_gastrectomy",
+        (),
+    )
+
+
+def test_labels_whose_video_is_missing_are_listed_and_other_tables_are_left_alone(tmp_path: Path) -> None:
+    in_house(tmp_path)
+    put(tmp_path, "lost.csv", "start,end,track,label\r\n1,2,phase,a\r\n")
+    put(tmp_path, "patients.csv", "name;birthday\n")
+    put(tmp_path, "2024/._a1.mp4", b"")
+    videos = ADAPTER.videos(tmp_path)
+    assert [(video.video, video.media) for video in videos] == [("a1", "video"), ("lost", "none")]
+
+
+def test_two_videos_of_one_name_are_an_error_since_their_labels_would_mix(tmp_path: Path) -> None:
+    in_house(tmp_path)
+    put(tmp_path, "2025/a1.mp4", b"")
+    with pytest.raises(SourceError, match=r"2025/a1\.mp4"):
+        ADAPTER.videos(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        ("  scope: research\n", "", "/consent/scope"),
+        ("consent:\n  scope: research\n  reference: form 12\n", "", "/consent"),
+        ("Bariatric and upper GI", "Bariatrics", "/specialty"),
+        ("licence: internal", "licence:", "/licence"),
+        ("licence: internal", "licence: internal\nmay_be_released: yes", "/may_be_released"),
+        ("licence: internal", "licence: internal\nmay_be_relesed: true", "/may_be_relesed"),
+        ("{patient: 007}", "{patients: 007}", "/videos/a1/patients"),
+        ("  a1:", "  a2:", "/videos"),
+        ("title: Our sleeves", "title: [Our sleeves", "line 2"),
+    ],
+)
+def test_a_sidecar_that_leaves_something_unclear_is_an_error_at_its_key(
+    old: str, new: str, place: str, tmp_path: Path
+) -> None:
+    in_house(tmp_path)
+    edit(tmp_path, old, new)
+    with pytest.raises(SourceError) as error:
+        ADAPTER.videos(tmp_path)
+    assert (error.value.file, error.value.place) == ("source.yaml", place)
+
+
+def test_a_table_with_another_header_stops_with_what_it_should_be(tmp_path: Path) -> None:
+    in_house(tmp_path)
+    put(tmp_path, "2024/a1.csv", "start;end;track;label\n1;2;phase;a\n")
+    with pytest.raises(SourceError) as error:
+        read("in_house", tmp_path)
+    assert (error.value.place, error.value.expected) == ("line 1", "the header 'start,end,track,label'")

@@ -1,0 +1,62 @@
+"""MultiBypass140: milliseconds, overlay tracks, intervals that make no sense."""
+
+from pathlib import Path
+
+import pytest
+from adapters_native import LABELS, counted, multibypass140, put, read, real
+
+from surgsigma_dagster.sources.adapter import adapters
+from surgsigma_dagster.sources.errors import SourceError
+
+LABEL = "labels/bern/labels_by70/BBP01.mp4.json"
+
+
+@real("multibypass140")
+def test_every_interval_of_the_real_files_is_a_record() -> None:
+    labels = read("multibypass140", LABELS / "multibypass140")
+    assert sum(n_rows for n_rows, _ in counted(labels).values()) == labels["intervals"].height == 3825
+    assert labels["rejects"].is_empty()
+    overlays = {"out_of_body", "severe_index"}
+    assert set(labels["intervals"].filter(field="event")["raw_value"]) == overlays
+    assert not overlays & set(labels["intervals"].filter(field="phase")["raw_value"])
+    assert labels["intervals"]["video"].n_unique() == 70
+
+
+def test_milliseconds_become_seconds_and_overlays_become_events(tmp_path: Path) -> None:
+    multibypass140(tmp_path)
+    columns = ["field", "raw_value", "start_s", "end_s", "start_frame", "locator"]
+    assert read("multibypass140", tmp_path)["intervals"].select(columns).rows() == [
+        ("phase", "preparation", 13.301, 60.0, None, "/phases/0"),
+        ("event", "out_of_body", 20.0, 21.5, None, "/phases/1"),
+        ("step", "s0_null_step", 13.301, 60.0, None, "/steps/0"),
+    ]
+
+
+@pytest.mark.parametrize("end", [1000, 999])
+def test_an_interval_that_does_not_end_after_it_starts_is_rejected(end: int, tmp_path: Path) -> None:
+    entry = {"start": 1000, "end": end, "label_name": "preparation", "label_id": 0}
+    put(tmp_path, LABEL, {"phases": [entry], "steps": []})
+    labels = read("multibypass140", tmp_path)
+    assert labels["intervals"].is_empty()
+    assert labels["rejects"].select("locator", "rule", "raw_value").rows() == [
+        ("/phases/0", "empty_interval", "preparation")
+    ]
+
+
+@pytest.mark.parametrize("place", ["videos/bern/BBP01.mp4", "BBP01.mp4", "somewhere/else/BBP01.mp4"])
+def test_the_video_file_is_found_wherever_it_lies(place: str, tmp_path: Path) -> None:
+    multibypass140(tmp_path)
+    put(tmp_path, place, b"")
+    (video,) = adapters()["multibypass140"].videos(tmp_path)
+    assert (video.media, video.path) == ("video", place)
+
+
+def test_an_entry_without_an_end_is_an_error_at_its_pointer(tmp_path: Path) -> None:
+    put(tmp_path, LABEL, {"phases": [{"start": 1, "label_name": "preparation", "label_id": 0}], "steps": []})
+    with pytest.raises(SourceError) as error:
+        read("multibypass140", tmp_path)
+    assert (error.value.place, error.value.expected, error.value.found) == (
+        "/phases/0/end",
+        "an integer",
+        "no such key",
+    )
