@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from surgsigma_dagster.assets.ingestion import OWNERS, native_labels, videos
-from surgsigma_dagster.metadata import column_schema, markdown_table, of_table
+from surgsigma_dagster.metadata import column_schema, markdown_table, of_table, picture
 from surgsigma_dagster.resources.corpus import Corpus
 from surgsigma_dagster.schema.tables import LABELS, TABLES
 
@@ -27,6 +27,7 @@ def vocabulary(corpus: Corpus) -> dg.MaterializeResult:
 
 @dg.multi_asset(
     name="harmonized_labels",
+    can_subset=True,
     specs=[
         dg.AssetSpec(
             kind,
@@ -36,6 +37,7 @@ def vocabulary(corpus: Corpus) -> dg.MaterializeResult:
             owners=OWNERS,
             kinds={"polars", "parquet"},
             metadata={"dagster/column_schema": column_schema(kind)},
+            skippable=True,
         )
         for kind in LABELS
     ],
@@ -44,11 +46,9 @@ def harmonized_labels(context: dg.AssetExecutionContext, corpus: Corpus) -> Iter
     """Native records as concepts, pixels and ids; what no alias maps goes to the rejects with its place."""
     rebuilt = corpus.write_harmonized()
     context.log.info(f"harmonization: {rebuilt}")
-    for kind in LABELS:
+    for kind in sorted(key.path[-1] for key in context.selected_asset_keys):
         metadata = of_table(corpus.lake, kind, rebuilt)
         sheet = corpus.contact_sheet() if kind == "boxes" else None
         if sheet:
-            from surgsigma_dagster.metadata import picture
-
             metadata["contact_sheet"] = picture(sheet)
         yield dg.MaterializeResult(asset_key=kind, metadata=metadata)

@@ -40,7 +40,7 @@ from surgsigma_dagster.video.binary import MediaError
 from surgsigma_dagster.video.frames import FrameSet, frames_of_images, frames_of_video, frames_without_media
 from surgsigma_dagster.video.probe import probe
 from surgsigma_dagster.vocabulary.concepts import concepts
-from surgsigma_dagster.vocabulary.harmonization import HARMONIZED, harmonize
+from surgsigma_dagster.vocabulary.harmonization import HARMONIZED, harmonize, known_values
 
 _NATIVE = tuple(f"native_{kind}" for kind in NATIVE)
 _STAGE_REJECTS = ("ingestion_rejects", "frames_rejects", "harmonization_rejects", "reasoning_rejects")
@@ -319,7 +319,7 @@ class Corpus(dg.ConfigurableResource):
         return self._write_whole("concepts", concepts()), self._write_whole("aliases", self._aliases())
 
     def _aliases(self) -> pl.DataFrame:
-        return pl.concat([entry.known_values() for entry in self.config_.sources])
+        return pl.concat([known_values(entry) for entry in self.config_.sources])
 
     # Frames
 
@@ -487,7 +487,7 @@ class Corpus(dg.ConfigurableResource):
             if table == "builds":
                 continue
             shards = self.lake.shards(table)
-            hashes = [self._sha256(self.lake.shard(table, key)) for key in shards]
+            hashes = [self._sha256(path) for path in self.lake.shard_paths(table)]
             rows.append(
                 {
                     "table": table,

@@ -65,14 +65,15 @@ class StageFailed(RuntimeError):
 
 
 class Lake(dg.ConfigurableResource):
-    """Shards by table and unit. `cache` holds copies of remote files that DuckDB or a picture viewer reads."""
+    """Shards by table and unit. `cache_folder` holds copies of a remote lake's files, which Polars and DuckDB read."""
 
     uri: str
     cache_folder: str
 
     @cached_property
     def _root(self) -> tuple[Any, str]:
-        fs, root = fsspec.core.url_to_fs(self.uri)
+        # Other processes write too: a listing that is remembered would be an old one.
+        fs, root = fsspec.core.url_to_fs(self.uri, use_listings_cache=False)
         if self.is_local:
             root = str(Path(root).resolve())
         return fs, root.rstrip("/")
@@ -87,13 +88,18 @@ class Lake(dg.ConfigurableResource):
     def _at(self, path: str) -> str:
         return f"{self._root[1]}/{path}"
 
+    def _listed(self, folder: str) -> dict[str, dict[str, Any]]:
+        """Names in a folder, and what a remote store says of each; none where there is no such folder."""
+        try:
+            if self.is_local:
+                return {found.name: {} for found in Path(self._at(folder)).iterdir()}
+            return {Path(found["name"]).name: found for found in self._root[0].ls(self._at(folder), detail=True)}
+        except FileNotFoundError:
+            return {}
+
     def names(self, folder: str) -> list[str]:
         """File names in a folder, sorted; none where there is no such folder."""
-        fs, _ = self._root
-        fs.invalidate_cache()
-        if not fs.isdir(self._at(folder)):
-            return []
-        return sorted(Path(found).name for found in fs.ls(self._at(folder), detail=False))
+        return sorted(self._listed(folder))
 
     def put(self, local: Path, path: str) -> None:
         """Move a finished local file into the lake, in one step."""
@@ -112,22 +118,46 @@ class Lake(dg.ConfigurableResource):
         """A local path with the bytes of a lake file; fetched once per content where the lake is remote."""
         if self.is_local:
             return Path(self._at(path))
-        fs, _ = self._root
-        info = fs.info(self._at(path))
-        tag = hashlib.sha256(str(info.get("ETag") or info.get("LastModified")).encode()).hexdigest()[:12]
-        copy = Path(self.cache_folder, *path.split("/")[:-1], f"{tag}-{path.split('/')[-1]}")
-        if not copy.exists():
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            beside = copy.with_name(f".{copy.name}.{os.getpid()}")
-            fs.get_file(self._at(path), str(beside))
-            beside.replace(copy)
-        return copy
+        return self._copies({path: self._root[0].info(self._at(path))})[0]
+
+    def _copies(self, remote: Mapping[str, Mapping[str, Any]]) -> list[Path]:
+        """Local copies of remote files (path → what the store says of it); missing ones are fetched side by side.
+
+        A file's copies lie in a folder of the file's path, each named by its ETag; the newest alone is kept.
+        """
+        copies = {
+            path: Path(self.cache_folder, path, f"{signature(info['ETag'])}{Path(path).suffix}")
+            for path, info in remote.items()
+        }
+        missing = {self._at(path): copy for path, copy in copies.items() if not copy.exists()}
+        if missing:
+            with self.scratch() as folder:
+                fetched = [Path(folder, str(number)) for number in range(len(missing))]
+                self._root[0].get(list(missing), [str(beside) for beside in fetched])
+                for beside, copy in zip(fetched, missing.values(), strict=True):
+                    copy.parent.mkdir(parents=True, exist_ok=True)
+                    beside.replace(copy)
+                    for old in set(copy.parent.iterdir()) - {copy}:
+                        old.unlink(missing_ok=True)
+        return list(copies.values())
 
     def remove(self, path: str) -> None:
-        """Remove a file or folder, if it is there."""
+        """Remove a file or folder, if it is there, with its local copies."""
         fs, _ = self._root
         if fs.exists(self._at(path)):
             fs.rm(self._at(path), recursive=True)
+        self._forget(path)
+
+    def _remove_file(self, path: str) -> None:
+        if self.is_local:
+            Path(self._at(path)).unlink(missing_ok=True)
+        else:
+            self._root[0].rm_file(self._at(path))  # S3 does not mind what is not there: one request
+            self._forget(path)
+
+    def _forget(self, path: str) -> None:
+        if not self.is_local:
+            shutil.rmtree(Path(self.cache_folder, path), ignore_errors=True)
 
     def scratch(self) -> tempfile.TemporaryDirectory[str]:
         """A folder for files in the making, on the lake's own disk where there is one."""
@@ -139,19 +169,21 @@ class Lake(dg.ConfigurableResource):
 
     def shards(self, table: str) -> list[str]:
         """Unit keys that have a shard of `table`, sorted."""
-        return [name.removesuffix(".parquet") for name in self.names(table) if name.endswith(".parquet")]
+        return sorted(_unit(name) for name in self.names(table) if name.endswith(".parquet"))
 
-    def shard(self, table: str, key: str) -> Path:
-        """Local path of a shard."""
-        return self.local(f"{table}/{key}.parquet")
+    def shard_paths(self, table: str, keys: Iterable[str] | None = None) -> list[Path]:
+        """Local paths of the shards of `table`, in the order of their keys; all of them, or those of some units."""
+        there = self._listed(table)
+        wanted = there if keys is None else {f"{key}.parquet" for key in keys} & set(there)
+        names = sorted((name for name in wanted if name.endswith(".parquet")), key=_unit)
+        if self.is_local:
+            return [Path(self._at(table), name) for name in names]
+        return self._copies({f"{table}/{name}": there[name] for name in names})
 
     def scan(self, table: str, keys: Iterable[str] | None = None) -> pl.LazyFrame:
         """The rows of `table`, in the order of the shards' keys; all of them, or those of some units."""
-        there = self.shards(table)
-        wanted = there if keys is None else sorted(set(there) & set(keys))
-        if not wanted:
-            return schema_of(table).create_empty(lazy=True)
-        return pl.concat([pl.scan_parquet(self.shard(table, key)) for key in wanted])
+        shards = self.shard_paths(table, keys)
+        return pl.concat(map(pl.scan_parquet, shards)) if shards else schema_of(table).create_empty(lazy=True)
 
     def read(self, table: str, keys: Iterable[str] | None = None) -> pl.DataFrame:
         """Like `scan`, collected."""
@@ -160,7 +192,7 @@ class Lake(dg.ConfigurableResource):
     def write(self, table: str, key: str, frame: pl.DataFrame) -> None:
         """Write one shard, cast to its contract and sorted by its key; an empty one is removed."""
         if frame.is_empty():
-            self.remove(f"{table}/{key}.parquet")
+            self._remove_file(f"{table}/{key}.parquet")
             return
         schema = schema_of(table)
         frame = frame.select(pl.col(name).cast(column.dtype) for name, column in schema.columns().items())
@@ -198,7 +230,7 @@ class Lake(dg.ConfigurableResource):
         def one(keys: list[str]) -> list[str]:
             for key in keys:
                 if key in marks:
-                    self.remove(f"done/{stage}/{key}@{marks[key]}")
+                    self._remove_file(f"done/{stage}/{key}@{marks[key]}")
             made = make(keys)
             for table in tables:
                 self._write_units(table, keys, made[table])
@@ -239,12 +271,16 @@ class Lake(dg.ConfigurableResource):
             for key, mark in self.marks(stage).items():
                 if key not in wanted:
                     gone.add(key)
-                    self.remove(f"done/{stage}/{key}@{mark}")
+                    self._remove_file(f"done/{stage}/{key}@{mark}")
         for key in gone:
             for folder in self.names(""):
-                self.remove(f"{folder}/{key}.parquet")
+                self._remove_file(f"{folder}/{key}.parquet")
             self.remove(f"images/{key}")
         return sorted(gone)
+
+
+def _unit(name: str) -> str:
+    return name.removesuffix(".parquet")
 
 
 def schema_of(table: str) -> Any:

@@ -53,7 +53,7 @@ class Warehouse(dg.ConfigurableResource):
 
 def _load(connection: duckdb.DuckDBPyConnection, lake: Lake, table: str) -> int:
     schema = TABLES[table]
-    shards = [str(lake.shard(table, key)) for key in lake.shards(table)]
+    shards = [str(path) for path in lake.shard_paths(table)]
     if shards:
         connection.execute(f"CREATE TABLE {table} AS SELECT * FROM read_parquet($shards, hive_partitioning = false)", {"shards": shards})
     else:

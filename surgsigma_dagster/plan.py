@@ -13,7 +13,7 @@ from surgsigma_dagster.sources.config import SourceEntry, SourcesConfig
 from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.video.binary import MediaError
 from surgsigma_dagster.video.probe import duration
-from surgsigma_dagster.vocabulary.harmonization import resolve, verbatim_values
+from surgsigma_dagster.vocabulary.harmonization import known_values, resolve, verbatim_values
 
 _JPEG_BYTES_PER_PIXEL = 0.25  # at quality 2, measured on endoscopic frames
 
@@ -109,5 +109,5 @@ def _unmapped(entry: SourceEntry, labels: NativeLabels) -> list[dict[str, Any]]:
     named = {
         kind: labels[kind].with_columns(source=pl.lit(entry.name), video_id=pl.lit("")) for kind in NATIVE
     }
-    values = resolve(verbatim_values(named), entry.known_values()).filter(pl.col("concept_id").is_null())
+    values = resolve(verbatim_values(named), known_values(entry)).filter(pl.col("concept_id").is_null())
     return values.select("source", "field", "raw_value", "n_rows").sort("n_rows", descending=True).to_dicts()

@@ -19,6 +19,8 @@ _DAGSTER_YAML = """\
 # Written once by surgsigma; yours to edit.
 telemetry:
   enabled: false
+nux:
+  enabled: false
 python_logs:
   managed_python_loggers: [surgsigma]
   python_log_level: INFO

@@ -1,8 +1,8 @@
 """What an adapter yields: typed label records, in the source's own words and its own frame numbers.
 
 A record says what stands in a file and where; concepts, pixels and seconds of another clock come later, in
-harmonization. `locator` is a line (`line 12`, `lines 2-1502`) or a JSON pointer (`/annotations/16/0`), so that
-a person finds the place. `n_rows` is the number of native rows that one record stands for.
+harmonization. `locator` is a line (`line 12`, `lines 2-1502`), a JSON pointer (`/annotations/16/0`, a range
+`/annotations/16..20`), an XPath (`/annotation/object[2]`) or `file` for the whole of it: a person finds the place. `n_rows` is the number of native rows that one record stands for.
 """
 
 import dataframely as dy

@@ -198,7 +198,9 @@ class Adapter(ABC):
                 kind if video in media else "none",
                 frame_rate,
                 path=media[video][0] if video in media else None,
-                label_files=(*(file for files in labels for file in files.get(video, ())), *shared),
+                label_files=tuple(
+                    dict.fromkeys([*(file for files in labels for file in files.get(video, ())), *shared])
+                ),
             )
             for video in found
         ]

@@ -3,13 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-import polars as pl
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from surgsigma_dagster.sources.adapter import Adapter, Licence, Terms, adapters
 from surgsigma_dagster.sources.errors import SourceError
-from surgsigma_dagster.vocabulary.concepts import aliases
 
 # "__" parts source from video in partition keys.
 SourceName = Annotated[str, Field(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$", max_length=40)]
@@ -43,20 +41,6 @@ class SourceEntry(BaseModel):
         if self.may_be_released is not None:
             released = self.may_be_released
         return Terms(licence, terms.consent_scope, released, terms.consent_reference)
-
-    def known_values(self) -> pl.DataFrame:
-        """What the source's verbatim values mean: source, field, raw_value, concept_id, by_name.
-
-        Where it accepts concept names, phases and steps are those of its own procedure alone: "preparation" is
-        one thing in a cholecystectomy and another in a gastric bypass.
-        """
-        try:
-            procedure_type = self.adapter.subject(self.root).procedure_type
-        except SourceError:
-            procedure_type = self.adapter.procedure_type
-        return aliases(self.dataset, self.aliases, procedure_type).select(
-            pl.lit(self.name).alias("source"), "field", "raw_value", "concept_id", "by_name"
-        )
 
 
 class SourcesConfig(BaseModel):

@@ -173,6 +173,14 @@ def seconds(time: pl.Expr) -> pl.Expr:
     return pl.coalesce(plain, hours * 3600 + minutes * 60 + rest)
 
 
+def divided(value: pl.Expr, by: float) -> pl.Expr:
+    """`value` / `by`, correctly rounded.
+
+    By a constant, polars multiplies with 1 / `by`, and 70 / 25 exceeds 2.8; by a column, it divides.
+    """
+    return value / (value * 0 + by)
+
+
 # Rules on rows
 
 
@@ -302,8 +310,8 @@ def runs(
         .with_columns(
             locator=at(places, "first", "last"),
             field=pl.lit(field),
-            start_s=(pl.col("start_frame") - first_index) / frame_rate,
-            end_s=(pl.col("end_frame") + 1 - first_index) / frame_rate,
+            start_s=divided(pl.col("start_frame") - first_index, frame_rate),
+            end_s=divided(pl.col("end_frame") + 1 - first_index, frame_rate),
         )
         .drop("run", "first", "last")
     )
@@ -318,8 +326,8 @@ def moments(
         raw_value=pl.col(value),
         start_frame="frame_index",
         end_frame="frame_index",
-        start_s=(pl.col("frame_index") - first_index) / frame_rate,
-        end_s=(pl.col("frame_index") + 1 - first_index) / frame_rate,
+        start_s=divided(pl.col("frame_index") - first_index, frame_rate),
+        end_s=divided(pl.col("frame_index") + 1 - first_index, frame_rate),
     )
 
 

@@ -9,7 +9,9 @@ import ffmpeg
 
 from surgsigma_dagster.video.binary import MediaError, binary, run
 
-_SHOWN = re.compile(r"\bn: *(\d+) +pts: *-?\w+ +pts_time:(-?[\d.]+|NOPTS)")
+_SHOWN = re.compile(r"\bn: *(\d+) +pts: *(-?\d+|NOPTS) +pts_time:")
+_TIME_BASE = re.compile(r"config in time_base: (\d+)/(\d+)")
+_EXPRESSION_BYTES = 60_000  # Linux takes 128 KiB an argument, and escaping adds to it
 
 
 def _selection(indices: Sequence[int]) -> str:
@@ -38,11 +40,20 @@ def _selection(indices: Sequence[int]) -> str:
     return tree(runs)
 
 
+def _passes(indices: Sequence[int]) -> list[Sequence[int]]:
+    """`indices` in stretches whose selection fits into an argument: one, but for thousands of irregular frames."""
+    if len(_selection(indices)) <= _EXPRESSION_BYTES:
+        return [indices]
+    middle = len(indices) // 2
+    return _passes(indices[:middle]) + _passes(indices[middle:])
+
+
 def extract(path: Path, indices: Sequence[int], folder: Path, *, timeout_s: float = 7200) -> list[float]:
     """Write frame `i` of `path` for each of `indices` as `%06d.jpg` of its position in `indices`, from 000000.
 
-    Frames count from 0 in order of presentation. Returns the decoder's presentation timestamps in seconds, one a
-    frame written: fewer than asked for where the video ends early. Raises `MediaError` where decoding fails.
+    Frames count from 0 in order of presentation. Returns the decoder's timestamps, seconds from the first presented
+    frame, one a frame written: fewer than asked for where the video ends early. Raises `MediaError` where decoding
+    fails.
 
     `fps=` filters are not used: they invent evenly spaced frames and, on Cholec80, stand half a second off.
     """
@@ -51,19 +62,33 @@ def extract(path: Path, indices: Sequence[int], folder: Path, *, timeout_s: floa
     if any(later <= earlier for earlier, later in pairwise(indices)) or indices[0] < 0:
         raise ValueError("indices must be sorted, distinct and not negative")
     folder.mkdir(parents=True, exist_ok=True)
+    shown: list[float] = []
+    for part in _passes(indices):
+        found = _extract(path, part, folder, len(shown), timeout_s)
+        shown += found
+        if len(found) < len(part):
+            break
+    return shown
+
+
+def _extract(path: Path, indices: Sequence[int], folder: Path, first: int, timeout_s: float) -> list[float]:
     graph = (
         ffmpeg.input(f"file:{path.resolve()}", copyts=None)
-        .video.filter("select", _selection(indices))
+        .video.filter("setpts", "PTS-STARTPTS")
+        .filter("select", _selection(indices))
         .filter("showinfo", checksum=0)
         # ffmpeg expands % in the whole output path, so it runs in the folder, with a relative pattern.
         .output(
-            "%06d.jpg", f="image2", start_number=0, fps_mode="passthrough", vframes=len(indices), **{"q:v": 2},
+            "%06d.jpg", f="image2", start_number=first, fps_mode="passthrough", vframes=len(indices), **{"q:v": 2},
             fflags="+bitexact", flags="+bitexact", pix_fmt="yuvj420p",
         )
     )  # fmt: skip
     arguments = ["-nostdin", "-y", "-hide_banner", "-v", "info", "-nostats", *graph.get_args()]
     _, said = run([binary("ffmpeg"), *arguments], timeout_s=timeout_s, cwd=folder)
-    shown = _SHOWN.findall(said)
+    shown, base = _SHOWN.findall(said), _TIME_BASE.search(said)
     if [int(number) for number, _ in shown] != list(range(len(shown))) or len(shown) > len(indices):
         raise MediaError(f"ffmpeg: {path.name}: {len(indices)} frames asked for, {len(shown)} answered")
-    return [float(seconds) for _, seconds in shown]
+    if shown and (base is None or any(ticks == "NOPTS" for _, ticks in shown)):
+        raise MediaError(f"ffmpeg: {path.name}: frames without a presentation time")
+    # Ticks, since ffmpeg prints seconds with six digits in all: a centisecond after three hours.
+    return [round(int(ticks) * int(base[1]) / int(base[2]), 6) for _, ticks in shown] if base else []

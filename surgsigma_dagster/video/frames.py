@@ -15,6 +15,7 @@ from surgsigma_dagster.sources.adapter import NativeVideo
 from surgsigma_dagster.video.binary import MediaError
 from surgsigma_dagster.video.extraction import extract
 
+_TOLERANCE_S = 0.0015  # Matroska counts milliseconds
 Native = Mapping[str, pl.DataFrame]  # native records by kind, of one video
 
 
@@ -104,6 +105,8 @@ def frames_of_video(
         shown = extract(path, there["file_frame"].to_list(), folder)
         if len(shown) < there.height:
             reason = f"decoding stopped after {len(shown)} of {there.height} frames"
+        else:
+            reason = _out_of_step(there["file_frame"], there["pts_s"], shown)
     except MediaError as error:
         reason = str(error)
     hashes: list[str | None] = [None] * there.height
@@ -130,12 +133,22 @@ def frames_of_video(
         video_id,
     )
     absent = frames.filter(pl.col("status") == "absent")
-    rejects = [_turned_down(absent, "frame_turned_down_video_end", video.path)]
+    rejects = [_turned_down(absent, "frame_beyond_video_end", video.path)]
     if reason is not None:
         rejects.append(
             unit_reject("frames", "undecodable_video", reason, source, video_id=video_id, file=video.path)
         )
     return FrameSet(frames, pl.concat(rejects), images)
+
+
+def _out_of_step(frames: pl.Series, promised: pl.Series, shown: list[float]) -> str | None:
+    """Where packets and decoder disagree on when a frame is presented, so that its number means two frames."""
+    decoded = pl.Series("shown", shown, pl.Float64)
+    apart = ((decoded - promised).abs() > _TOLERANCE_S).arg_true()
+    if apart.is_empty():
+        return None
+    at = apart[0]
+    return f"frame {frames[at]} is presented at {decoded[at]:.3f} s, its packets say {promised[at]:.3f} s"
 
 
 def frames_of_images(

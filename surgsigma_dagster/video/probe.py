@@ -31,7 +31,7 @@ def probe(path: Path, *, timeout_s: float = 600) -> Probe:
     out, said = run(
         [
             binary("ffprobe"), "-v", "error", "-select_streams", "v:0", "-of", "json",
-            "-show_entries", "stream=codec_name,width,height,nb_frames,avg_frame_rate:packet=pts_time,duration_time",
+            "-show_entries", "stream=codec_name,width,height,nb_frames,avg_frame_rate:packet=pts_time,duration_time,flags",
             f"file:{path}",
         ],
         timeout_s=timeout_s,
@@ -44,13 +44,18 @@ def probe(path: Path, *, timeout_s: float = 600) -> Probe:
         {
             "pts": [packet.get("pts_time") for packet in found.get("packets", [])],
             "duration": [packet.get("duration_time") for packet in found.get("packets", [])],
+            "flags": [packet.get("flags", "") for packet in found.get("packets", [])],
         },
-        schema={"pts": pl.String, "duration": pl.String},
-    ).cast(pl.Float64)
-    # Headers may promise a picture that the packets do not deliver; without timestamps no label finds its frame.
-    packets = packets.drop_nulls("pts").sort("pts")
-    if packets.is_empty():
+        schema={"pts": pl.String, "duration": pl.String, "flags": pl.String},
+    ).with_columns(pl.col("pts", "duration").cast(pl.Float64))
+    n_packets = packets.height
+    if not n_packets:
         raise MediaError(f"ffprobe: {path.name} holds no frame")
+    # What an edit list cuts off (D) is decoded and never presented: it is no frame.
+    shown = packets.filter(~pl.col("flags").str.contains("D", literal=True))
+    packets = shown.drop_nulls("pts").sort("pts")
+    if packets.is_empty():
+        raise MediaError(f"ffprobe: {path.name}: no frame has a presentation time, so no label finds its frame")
     timestamps = packets.select(
         frame_index=pl.int_range(pl.len(), dtype=pl.Int64),
         # Containers count time in ticks: the sixth digit is rounding.
@@ -58,10 +63,12 @@ def probe(path: Path, *, timeout_s: float = 600) -> Probe:
     )
     last = packets["duration"].fill_null(0.0)[-1]
     duration = float(timestamps["pts_s"][-1]) + last
-    promised = int(stream["nb_frames"]) if str(stream.get("nb_frames", "")).isdigit() else packets.height
+    promised = int(stream["nb_frames"]) if str(stream.get("nb_frames", "")).isdigit() else n_packets
     complaint = said.strip().splitlines()[0] if said.strip() else None
-    if promised > packets.height + 2:  # ffmpeg versions differ by up to two frames at the end of Cholec80 videos
-        complaint = f"its index promises {promised} frames, its bytes hold {packets.height}"
+    if promised > n_packets + 2:  # ffmpeg versions differ by up to two frames at the end of Cholec80 videos
+        complaint = f"its index promises {promised} frames, its bytes hold {n_packets}"
+    elif packets.height < shown.height:
+        complaint = f"{shown.height - packets.height} of {shown.height} frames have no presentation time"
     return Probe(
         codec=stream.get("codec_name", "unknown"),
         width=int(stream["width"]),

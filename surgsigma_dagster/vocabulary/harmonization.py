@@ -11,10 +11,27 @@ import polars as pl
 from surgsigma_dagster.keys import frame_id, hashed_id
 from surgsigma_dagster.quality.rejects import reject_rows
 from surgsigma_dagster.schema.tables import FRAME_LABELS, LABELS, TABLES, conform
-from surgsigma_dagster.vocabulary.concepts import normalised
+from surgsigma_dagster.sources.config import SourceEntry
+from surgsigma_dagster.sources.errors import SourceError
+from surgsigma_dagster.vocabulary.concepts import aliases, normalised
 
 HARMONIZED = (*LABELS, "clips", "alias_coverage")
 _VALUE = ["source", "field", "raw_value"]
+
+
+def known_values(entry: SourceEntry) -> pl.DataFrame:
+    """What the verbatim values of a source mean: source, field, raw_value, concept_id, by_name.
+
+    Where it accepts concept names, phases and steps are those of its own procedure alone: "preparation" is one
+    thing in a cholecystectomy and another in a gastric bypass.
+    """
+    try:
+        procedure_type = entry.adapter.subject(entry.root).procedure_type
+    except SourceError:
+        procedure_type = entry.adapter.procedure_type
+    return aliases(entry.dataset, entry.aliases, procedure_type).select(
+        pl.lit(entry.name).alias("source"), "field", "raw_value", "concept_id", "by_name"
+    )
 
 
 def harmonize(

@@ -26,7 +26,7 @@ def read(adapter: str, root: Path) -> NativeLabels:
 
 
 def counted(labels: NativeLabels) -> dict[str, tuple[int, int]]:
-    """File: rows accounted for, rows rejected."""
+    """By file: rows accounted for, rows rejected."""
     return {file: (n_rows, n_rejected) for file, n_rows, n_rejected in native_rows(labels).iter_rows()}
 
 
@@ -158,8 +158,10 @@ def psi_ava(root: Path) -> None:
 
 def in_house(root: Path) -> None:
     sidecar = (
-        "title: Our sleeves\nspecialty: Bariatric and upper GI\nprocedure_type: procedure/sleeve_gastrectomy\n"
-        "licence: internal\nconsent:\n  scope: research\n  reference: form 12\nvideos:\n  a1: {patient: 007}\n"
+        "title: Our sleeves\nspecialty: Bariatric and upper GI\n"
+        "procedure_type: procedure/sleeve_gastrectomy\nlicence: internal\n"
+        "consent:\n  scope: research\n  reference: form 12\n"
+        "videos:\n  a1: {patient: 007}\n"
     )
     put(root, "source.yaml", sidecar)
     put(root, "2024/a1.MP4", b"")

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -48,7 +47,9 @@ def is_table_of_rows(file: str) -> bool:
 
 def label_files(root: Path) -> list[str]:
     return sorted(
-        path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file() and os.stat(path)[6]
+        path.relative_to(root).as_posix()
+        for path in root.rglob("*")
+        if path.is_file() and path.stat().st_size
     )
 
 

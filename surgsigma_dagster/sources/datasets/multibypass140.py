@@ -6,7 +6,16 @@ from pathlib import Path
 import polars as pl
 
 from surgsigma_dagster.sources.adapter import CC_BY_NC_SA, Adapter, NativeLabels, NativeVideo
-from surgsigma_dagster.sources.readers import INTEGER, TEXT, document, in_order, listing, records, section
+from surgsigma_dagster.sources.readers import (
+    INTEGER,
+    TEXT,
+    divided,
+    document,
+    in_order,
+    listing,
+    records,
+    section,
+)
 
 OVERLAYS = ("out_of_body", "severe_index")
 FIELDS = {"start": INTEGER, "end": INTEGER, "label_name": TEXT, "label_id": INTEGER}
@@ -57,8 +66,8 @@ class MultiBypass140(Adapter):
                     n_rows=pl.lit(1, pl.Int64),
                     field=pl.when(name.is_in(OVERLAYS)).then(pl.lit("event")).otherwise(pl.lit(field)),
                     raw_value=name,
-                    start_s=pl.col("start") / 1000,
-                    end_s=pl.col("end") / 1000,
+                    start_s=divided(pl.col("start"), 1000),
+                    end_s=divided(pl.col("end"), 1000),
                 )
                 intervals, rejects = in_order(rows)
                 yield {"intervals": intervals, "rejects": rejects}

@@ -85,7 +85,8 @@ class PsiAva(Adapter):
         for file in _files(root, CSV):
             cases = table(root, file, COLUMNS, header=False)["video"]
             labels.append({case: [file] for case in cases.unique()})
-        return self.listed(root, labels, media, "images", FRAME_RATE, shared=_files(root, PBTXT))
+        naming = _files(root, COCO)[:1] or _files(root, PBTXT)
+        return self.listed(root, labels, media, "images", FRAME_RATE, shared=naming)
 
     def labels(self, root: Path, videos: list[NativeVideo]) -> NativeLabels:
         """Phases, steps, boxes, instruments with their actions, and frames."""

@@ -1,0 +1,23 @@
+"""Fixtures that several tiers share: the sample sources, written once, and the real label files where they are."""
+
+from pathlib import Path
+
+import pytest
+
+from surgsigma_dagster.samples import write_samples
+from surgsigma_dagster.video.binary import binary
+
+REAL_LABELS = Path(__file__).parents[2] / "shared" / "labels"
+
+
+@pytest.fixture(scope="session")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the five sample sources; never written to by a test."""
+    return write_samples(tmp_path_factory.mktemp("samples"), binary("ffmpeg")).parent
+
+
+@pytest.fixture(scope="session")
+def real_labels() -> Path:
+    if not REAL_LABELS.is_dir():
+        pytest.skip(f"no real label files at {REAL_LABELS}: their licences keep them out of the project")
+    return REAL_LABELS

@@ -1,0 +1,122 @@
+"""The whole chain through the command line: what it makes, what it repeats, what it survives."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+
+from surgsigma_dagster.build import default_resources
+from surgsigma_dagster.dialogue.task import tasks
+from surgsigma_dagster.schema.tables import TABLES
+
+from .conftest import SURGSIGMA, built, surgsigma
+
+pytestmark = pytest.mark.slow
+
+
+def contents(home: Path) -> dict[str, bytes]:
+    """Bytes of every unified table's shards and of the release, by relative path."""
+    files = [path for table in TABLES for path in (home / "lake" / table).glob("*.parquet")]
+    files += [path for path in (home / "release").rglob("*") if path.is_file()]
+    return {path.relative_to(home).as_posix(): path.read_bytes() for path in files}
+
+
+def query(home: Path, sql: str) -> list[tuple[object, ...]]:
+    with duckdb.connect(str(home / "surgsigma.duckdb"), read_only=True) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def test_the_samples_give_every_table_rows_but_those_they_have_no_labels_for(demo_home: Path) -> None:
+    counts = {table: query(demo_home, f"SELECT count(*) FROM {table}")[0][0] for table in TABLES}
+    assert {table for table, n in counts.items() if n == 0} == {"masks"}
+
+
+def test_every_task_is_asked_openly_and_as_multiple_choice(demo_home: Path) -> None:
+    asked = query(demo_home, "SELECT DISTINCT task, form FROM conversations WHERE status = 'accepted'")
+    assert set(asked) == {(task, form) for task in tasks() for form in ("open", "multiple choice")}
+
+
+def test_every_conversation_leads_to_a_native_label_and_to_a_picture(demo_home: Path) -> None:
+    labels = " UNION ALL ".join(
+        f"SELECT label_id, file, locator, raw_value FROM {kind}"
+        for kind in ("intervals", "presences", "boxes", "masks", "triplets", "criteria")
+    )
+    lost = query(
+        demo_home,
+        f"""SELECT count(*) FROM (SELECT conversation_id, unnest(label_ids) AS label_id FROM conversations) c
+            LEFT JOIN ({labels}) l USING (label_id) WHERE l.file IS NULL OR l.locator = ''""",
+    )
+    assert lost == [(0,)]
+    corpus = default_resources(demo_home)["corpus"]
+    media = pl.scan_parquet(demo_home / "lake/conversations/*.parquet").select(
+        "source", pl.col("media").list.first()
+    )
+    for row in media.unnest("media").unique(["source", "path"]).collect().to_dicts():
+        root = demo_home / "lake" if row["root"] == "lake" else corpus.config_.entry(row["source"]).root
+        assert (root / row["path"]).is_file()
+
+
+def test_columns_are_documented_in_the_database(demo_home: Path) -> None:
+    undocumented = query(
+        demo_home,
+        "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal AND coalesce(comment, '') = ''",
+    )
+    assert undocumented == []
+
+
+def test_in_house_data_is_not_in_a_public_release(demo_home: Path) -> None:
+    manifest = json.loads((demo_home / "release/manifest.json").read_text())
+    assert "in_house" in manifest["held_back"]
+    assert "in_house" not in {source["source"] for source in manifest["sources"]}
+    assert not list((demo_home / "release").rglob("*in_house*"))
+    assert "in_house" in {row[0] for row in query(demo_home, "SELECT DISTINCT source FROM conversations")}
+
+
+def test_a_second_build_with_nothing_changed_makes_nothing_and_says_so(samples: Path, demo_home: Path) -> None:
+    before = contents(demo_home)
+    times = {path: path.stat().st_mtime_ns for path in (demo_home / "lake/images").rglob("*.jpg")}
+    said = surgsigma("build", "--sources", samples / "sources.yaml", "--home", demo_home).stderr
+    for stage in ("videos", "native labels", "frames", "harmonization", "scene context", "reasoning", "conversations"):
+        assert f"{stage}: 0 made, 7 up to date" in said
+    assert contents(demo_home) == before
+    assert {path: path.stat().st_mtime_ns for path in (demo_home / "lake/images").rglob("*.jpg")} == times
+
+
+@pytest.mark.parametrize("stage", ["frames", "reasoning"])
+def test_a_killed_build_goes_on_and_gives_the_same_bytes(
+    stage: str, samples: Path, demo_home: Path, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    command = [SURGSIGMA, "build", "--sources", str(samples / "sources.yaml"), "--home", str(home)]
+    running = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+    marks = home / "lake/done" / stage
+    while not (marks.is_dir() and any(marks.iterdir())):
+        assert running.poll() is None, "the build ended before it could be killed"
+        time.sleep(0.005)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    done = {path: path.stat().st_mtime_ns for path in (home / "lake/done").rglob("*@*")}
+    assert not (home / "release").exists()
+    assert built(samples / "sources.yaml", home)["success"]
+    assert {path: path.stat().st_mtime_ns for path in done} == done, "a finished unit was made again"
+    assert contents(home) == contents(demo_home)
+
+
+def test_tables_can_be_read_while_they_are_rebuilt(samples: Path, demo_home: Path) -> None:
+    with duckdb.connect(str(demo_home / "surgsigma.duckdb"), read_only=True) as reader:
+        before = reader.execute("SELECT count(*) FROM conversations").fetchall()
+        surgsigma("build", "--sources", samples / "sources.yaml", "--home", demo_home, "--select", "unified_tables")
+        assert reader.execute("SELECT count(*) FROM conversations").fetchall() == before
+    assert query(demo_home, "SELECT count(*) FROM conversations") == before
+
+
+def test_the_runs_of_the_command_line_are_on_the_instance_of_the_ui(demo_home: Path) -> None:
+    status = json.loads(surgsigma("status", "--home", demo_home, "--json").stdout)
+    assert status["runs"][0] | {"run": ""} == {"run": "", "job": "rebuild", "status": "SUCCESS"}
+    assert {row["table"]: row["rows"] for row in status["tables"]}["conversations"] > 1000
