@@ -60,7 +60,8 @@ class StageFailed(RuntimeError):
     """Some batches of a stage failed, the others are done; the message holds every reason."""
 
     def __init__(self, stage: str, n_batches: int, failures: list[Exception]) -> None:
-        reasons = "; ".join(dict.fromkeys(f"{type(error).__name__}: {str(error).strip().splitlines()[0]}" for error in failures))
+        said = (f"{type(error).__name__}: {str(error).strip()}".splitlines()[0] for error in failures)
+        reasons = "; ".join(dict.fromkeys(said))
         super().__init__(f"{stage}: {len(failures)} of {n_batches} batches failed: {reasons}")
 
 
@@ -198,7 +199,8 @@ class Lake(dg.ConfigurableResource):
         frame = frame.select(pl.col(name).cast(column.dtype) for name, column in schema.columns().items())
         with self.scratch() as folder:
             path = Path(folder, "shard.parquet")
-            frame.sort(schema.primary_key() or frame.columns[:3]).write_parquet(path, compression="zstd")
+            plain = [name for name, dtype in frame.schema.items() if not dtype.is_nested()]
+            frame.sort(schema.primary_key() or plain).write_parquet(path, compression="zstd")
             self.put(path, f"{table}/{key}.parquet")
 
     # Units

@@ -24,7 +24,8 @@ def procedure_of(source: str, dataset: str, video: NativeVideo) -> tuple[str, st
     """The procedure that `video` shows, and the rule that says so.
 
     Registered families come first; a pseudonymous patient names a procedure of its own source; any other video
-    of a public dataset is a procedure named by dataset and id, so that two copies of a dataset are one.
+    of a public dataset is a procedure named by dataset and id, so that two copies of a dataset are one. Where
+    the dataset is only a format that anyone fills, equal ids in two folders mean nothing.
     """
     for family in _facts("shared_procedures.yaml")["families"]:
         member = family["members"].get(dataset)
@@ -43,7 +44,8 @@ def procedure_of(source: str, dataset: str, video: NativeVideo) -> tuple[str, st
             return f"{family['name']}/{number:03d}", f"registered: {family['name']} family"
     if video.patient is not None:
         return f"{source}/{video.patient}", "stated by the source"
-    return f"{dataset}/{video.video}", "one video, one procedure"
+    owner = source if dataset in _facts("shared_procedures.yaml")["formats"] else dataset
+    return f"{owner}/{video.video}", "one video, one procedure"
 
 
 def _within(number: int, ranges: list[int | str]) -> bool:
@@ -56,7 +58,10 @@ def _within(number: int, ranges: list[int | str]) -> bool:
 
 def read_splits(path: Path) -> dict[str, str]:
     """A user's split file: `procedure_id: train|val|test`. Raises `SourceError` for anything else."""
-    found = yaml.safe_load(path.read_text("utf-8")) if path.is_file() else "no such file"
+    try:
+        found = yaml.safe_load(path.read_text("utf-8")) if path.is_file() else "no such file"
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SourceError(path, "", "YAML", " ".join(str(error).split())) from error
     if not isinstance(found, dict):
         raise SourceError(path, "", "a mapping of procedure_id to split", found)
     for procedure, split in found.items():

@@ -62,6 +62,7 @@ def harmonize(
                 stage="harmonization",
                 rule=pl.col("fault").str.split(": ").list.first(),
                 reason=pl.col("fault"),
+                raw_value=_offending(kind),
                 n_rows=pl.col("n_rows"),
             )
         )
@@ -163,7 +164,7 @@ def _fault(kind: str) -> pl.Expr:
             fault = fault.when(missing).then(unmapped(f"raw_{field}", pl.lit(field)))
     if kind == "boxes":
         fault = fault.when(pl.col("width").is_null() | pl.col("height").is_null()).then(
-            pl.lit("unknown_image_size: a relative box, and neither file nor image tells the size in pixels")
+            pl.lit("unknown_image_size: neither the file nor the image tells the size in pixels")
         )
         fault = fault.when((pl.col("x2") <= pl.col("x1")) | (pl.col("y2") <= pl.col("y1"))).then(
             pl.lit("box_without_area: nothing of it lies inside the image")
@@ -173,6 +174,17 @@ def _fault(kind: str) -> pl.Expr:
             pl.lit("interval_without_length: it ends before it begins")
         )
     return fault.otherwise(None)
+
+
+def _offending(kind: str) -> pl.Expr:
+    """The value that `_fault` speaks of."""
+    value = pl.col("raw_value")
+    if kind == "triplets":
+        for field in ("target", "verb"):
+            value = pl.when(pl.col("fault").str.starts_with(f"unmapped_value: no alias for {field} '")).then(
+                f"raw_{field}"
+            ).otherwise(value)
+    return value
 
 
 def _labels(kind: str, frame: pl.DataFrame) -> pl.DataFrame:

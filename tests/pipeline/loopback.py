@@ -2,13 +2,18 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+
+import psycopg2
+import pytest
 
 BIN = Path(sys.executable).parent
 AWS = {"AWS_ACCESS_KEY_ID": "loopback", "AWS_SECRET_ACCESS_KEY": "loopback", "AWS_DEFAULT_REGION": "us-east-1"}
@@ -37,16 +42,20 @@ class Processes:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        for number, patience_s in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
-            for process in self.running.values():
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, number)
-            until = time.monotonic() + patience_s
-            for process in self.running.values():
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(max(0.0, until - time.monotonic()))
         if error is not None:
             print(self.words())
+        self.stop(*self.running)
+
+    def stop(self, *names: str) -> None:
+        """End these processes and what they started: asked first, then killed."""
+        for number, patience_s in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
+            for name in names:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self.running[name].pid, number)
+            until = time.monotonic() + patience_s
+            for name in names:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.running[name].wait(max(0.0, until - time.monotonic()))
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str], cwd: Path) -> None:
         with (self.folder / f"{name}.log").open("wb") as log:
@@ -84,3 +93,52 @@ def s3(folder: Path) -> Iterator[str]:
         start_s3(processes, "s3", port)
         processes.wait_for("S3", lambda: listening(port), timeout_s=60)
         yield f"http://127.0.0.1:{port}"
+
+
+def postgres_binaries() -> Path:
+    """Where `initdb` and `postgres` lie; skips the test where this machine has none."""
+    folders = [Path("/usr/local/bin"), *sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
+    folders += [Path(found).parent for found in [shutil.which("initdb")] if found]
+    for folder in folders:
+        if (folder / "initdb").exists():
+            return (folder / "initdb").resolve().parent
+    pytest.skip("no Postgres on this machine: neither initdb on PATH nor /usr/lib/postgresql/*/bin")
+
+
+@contextlib.contextmanager
+def postgres(processes: Processes, name: str, port: int, environment: Mapping[str, str]) -> Iterator[None]:
+    """Postgres with the user, the password and the database that its image would make of `environment`."""
+    binaries, user, password = postgres_binaries(), environment["POSTGRES_USER"], environment["POSTGRES_PASSWORD"]
+    folder = Path(tempfile.mkdtemp(prefix="postgres-"))  # pytest's own folders are closed to other users
+    as_user: list[str] = []
+    try:
+        (folder / "password").write_text(password)
+        if os.geteuid() == 0:  # Postgres refuses to be root
+            as_user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+            for path in (folder, folder / "password"):
+                shutil.chown(path, "nobody", "nogroup")
+        data = str(folder / "data")
+        subprocess.run(
+            [*as_user, str(binaries / "initdb"), "-D", data, "-U", user, "--pwfile", str(folder / "password"),
+             "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"],
+            check=True, capture_output=True, timeout=60, cwd=folder,
+        )  # fmt: skip
+        command = ["-D", data, "-p", str(port), "-k", "", "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
+        processes.start(name, [*as_user, str(binaries / "postgres"), *command], {"PATH": os.environ["PATH"]}, folder)
+        processes.wait_for("Postgres", lambda: _accepts(port, user, password, environment["POSTGRES_DB"]), timeout_s=30)
+        yield
+    finally:
+        processes.stop(name)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _accepts(port: int, user: str, password: str, database: str) -> bool:
+    """Whether the server lets the user in; makes the database on the first time that it does."""
+    try:
+        connection = psycopg2.connect(host="127.0.0.1", port=port, user=user, password=password, dbname="postgres")
+    except psycopg2.OperationalError:
+        return False
+    connection.autocommit = True
+    with contextlib.closing(connection), connection.cursor() as cursor:
+        cursor.execute(f'CREATE DATABASE "{database}"')
+    return True

@@ -103,7 +103,7 @@ def native(*, source: str = "lab", video: str = "v", **records: list[Row]) -> di
             {"locator": f"line {number}", **usual, **row} for number, row in enumerate(records.get(kind, []), 1)
         ]
         tables[kind] = _cast(given, STAGE_TABLES[f"native_{kind}"].columns())
-        schema.validate(tables[kind].select(schema.columns()))
+        schema.validate(tables[kind].select(*schema.columns()))
     return tables
 
 

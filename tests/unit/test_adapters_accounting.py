@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import polars as pl
 import pytest
-from adapters_native import WRITERS, counted, read
+from .adapters_native import WRITERS, counted, read
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

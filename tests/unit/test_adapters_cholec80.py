@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from adapters_native import TOOLS, cholec80, put, read
+from .adapters_native import TOOLS, cholec80, put, read
 
 from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.sources.errors import SourceError

@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from adapters_native import (
+from .adapters_native import (
     BOX,
     LABELS,
     NO_BOX,

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from adapters_native import (
+from .adapters_native import (
     ENDOSCAPES_CATEGORIES,
     coco_file,
     counted,

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from adapters_native import in_house, put, read
+from .adapters_native import in_house, put, read
 
 from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.sources.errors import SourceError

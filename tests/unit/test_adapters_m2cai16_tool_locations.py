@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from adapters_native import LABELS, counted, m2cai16_tool_locations, put, read, real, rules
+from .adapters_native import LABELS, counted, m2cai16_tool_locations, put, read, real, rules
 
 from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.sources.errors import SourceError

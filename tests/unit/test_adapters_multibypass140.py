@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from adapters_native import LABELS, counted, multibypass140, put, read, real
+from .adapters_native import LABELS, counted, multibypass140, put, read, real
 
 from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.sources.errors import SourceError

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from adapters_native import (
+from .adapters_native import (
     LABELS,
     PSI,
     PSI_NAMES,

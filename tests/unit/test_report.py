@@ -51,7 +51,8 @@ def conversation(number: int, *, task: str = "phase_recognition", form: str = "o
 
 INTERVAL = {
     "label_id": "L1", "source": "alpha", "video_id": "alpha/v1",
-    "concept_id": "phase/cholecystectomy/dissection", "raw_value": "Dissection_raw", "n_rows": 25, "file": "phase_annotations/v1.txt", "locator": "lines 2-26",
+    "concept_id": "phase/cholecystectomy/dissection", "raw_value": "Dissection_raw", "n_rows": 25,
+    "file": "phase_annotations/v1.txt", "locator": "lines 2-26",
     "track": "phase", "start_s": 0.0, "end_s": 1.0,
 }  # fmt: skip
 BOX = {
@@ -70,8 +71,8 @@ def rule(name: str, status: str, severity: str = "error", **changed: Any) -> dic
 
 def reject(number: int, reason: str = "Too late.") -> dict[str, Any]:
     return {
-        "reject_id": f"{number}", "stage": "frames", "rule": "beyond_end", "reason": reason, "source": "alpha",
-        "file": "tools.txt", "locator": f"line {number}", "n_rows": 1,
+        "reject_id": f"{number}", "stage": "frames", "rule": "beyond_end", "reason": reason,
+        "source": "alpha", "file": "tools.txt", "locator": f"line {number}", "n_rows": 1,
     }  # fmt: skip
 
 

@@ -1,0 +1,65 @@
+"""File names that mean something: label files, image folders, second downloads."""
+
+import filecmp
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import polars as pl
+
+from surgsigma_dagster.sources.accounting import WHOLE_FILE
+
+
+def listing(root: Path, folder: str, pattern: str) -> dict[str, list[str]]:
+    """Files or folders in `folder` whose whole name matches `pattern`, by its first group."""
+    found: dict[str, list[str]] = {}
+    names = sorted(path.name for path in (root / folder).iterdir()) if (root / folder).is_dir() else []
+    for name in names:
+        if match := re.fullmatch(pattern, name):
+            found.setdefault(match[1], []).append(f"{folder}/{name}")
+    return found
+
+
+def images(root: Path, folders: Iterable[str], stem: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Image files as `images` records; as rejects, those that repeat or contradict a file of the same frame.
+
+    `stem` matches file names without suffix: group `frame`, and `video` where the folder is not the video. A
+    browser names a second download `000030 (1).png`: alone it is frame 30, beside `000030.png` it is a copy.
+    A frame in several folders is the file in the first of them.
+    """
+    pattern = re.compile(rf"(?:{stem})(?: \((?P<copy>\d{{1,3}})\))?\.(?i:png|jpe?g)")
+    found: dict[tuple[str, int], list[tuple[int, int, str]]] = {}
+    for rank, folder in enumerate(folders):
+        for path in (root / folder).iterdir() if (root / folder).is_dir() else ():
+            if match := pattern.fullmatch(path.name):
+                groups = match.groupdict()
+                key = groups.get("video") or Path(folder).name, int(groups["frame"])
+                found.setdefault(key, []).append((rank, int(groups["copy"] or 0), f"{folder}/{path.name}"))
+    frames = [
+        (*key, files) for key, paths in sorted(found.items()) for files in [[p for *_, p in sorted(paths)]]
+    ]
+    kept = pl.DataFrame(
+        [(video, files[0], frame) for video, frame, files in frames],
+        schema={"video": pl.String, "file": pl.String, "frame_index": pl.Int64},
+        orient="row",
+    )
+    copies = pl.DataFrame(
+        [
+            (video, copy, files[0], filecmp.cmp(root / copy, root / files[0], shallow=False))
+            for video, _, files in frames
+            for copy in files[1:]
+        ],
+        schema={"video": pl.String, "file": pl.String, "first": pl.String, "same": pl.Boolean},
+        orient="row",
+    )
+    whole = {"locator": pl.lit(WHOLE_FILE), "n_rows": pl.lit(1, pl.Int64)}
+    rejects = copies.with_columns(
+        rule=pl.when("same").then(pl.lit("duplicate_download")).otherwise(pl.lit("conflicting_download")),
+        reason=pl.format(
+            "The frame is {}, {}.",
+            "first",
+            pl.when("same").then(pl.lit("with the same bytes")).otherwise(pl.lit("whose bytes differ")),
+        ),
+        **whole,
+    )
+    return kept.with_columns(**whole), rejects.drop("first", "same")

@@ -1,0 +1,84 @@
+"""What a value must be, in a cell of a table or in JSON."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import polars as pl
+
+LARGEST = 2**53  # beyond it a float no longer holds every integer
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a value must be, in a cell of a table (`parse`: null where it is not) or in JSON (`holds`)."""
+
+    expected: str
+    dtype: pl.DataType
+    parse: Callable[[pl.Expr], pl.Expr]
+    holds: Callable[[Any], bool]
+    nullable: bool = False
+
+
+def optional(kind: Kind) -> Kind:
+    """`kind`, or an empty cell, null, or no such key."""
+    return replace(kind, nullable=True)
+
+
+def choice(*values: str) -> Kind:
+    """Text that is one of `values`."""
+    return replace(TEXT, expected=f"one of {', '.join(values)}", holds=lambda value: value in values)
+
+
+def many(kind: Kind, size: int | None = None) -> Kind:
+    """A JSON list of `kind`, of exactly `size` where given."""
+    return Kind(
+        f"a list of {size or 'any number'} ({kind.expected} each)",
+        pl.List(kind.dtype),
+        kind.parse,
+        lambda value: isinstance(value, list) and size in (None, len(value)) and all(map(kind.holds, value)),
+    )
+
+
+def _number(value: Any) -> bool:
+    return type(value) in (int, float) and -LARGEST < value < LARGEST
+
+
+def is_utf8(value: str) -> bool:
+    """Whether it can be written as UTF-8: file names and JSON escapes may hold lone surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in value)
+
+
+def _number_cell(cell: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    value = cell.str.strip_chars().cast(dtype, strict=False)
+    return pl.when(value.is_between(-LARGEST, LARGEST, closed="none")).then(value)
+
+
+INTEGER = Kind(
+    "an integer",
+    pl.Int64(),
+    lambda cell: _number_cell(cell, pl.Int64()),
+    lambda value: _number(value) and value == int(value),
+)
+INDEX = Kind(
+    "a frame number",
+    pl.Int64(),
+    lambda cell: cell.str.extract(r"^\s*(\d{1,15})\s*$").cast(pl.Int64),
+    lambda value: INTEGER.holds(value) and value >= 0,
+)
+NUMBER = Kind("a number", pl.Float64(), lambda cell: _number_cell(cell, pl.Float64()), _number)
+TEXT = Kind(
+    "text",
+    pl.String(),
+    lambda cell: pl.when(cell.str.strip_chars() != "").then(cell),
+    lambda value: isinstance(value, str) and value.strip() != "" and is_utf8(value),
+)
+BINARY = Kind(
+    "0 or 1",
+    pl.Boolean(),
+    lambda cell: cell.str.strip_chars().replace_strict(
+        {"0": False, "1": True}, default=None, return_dtype=pl.Boolean
+    ),
+    lambda value: value in (0, 1),
+)
+FLAG = Kind("true or false", pl.Boolean(), BINARY.parse, lambda value: isinstance(value, bool))

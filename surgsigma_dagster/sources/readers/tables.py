@@ -1,0 +1,70 @@
+"""Text files and delimited tables: every cell checked, every row with its line."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+
+from surgsigma_dagster.sources.errors import SourceError
+from surgsigma_dagster.sources.readers.kinds import Kind
+from surgsigma_dagster.sources.readers.rows import require
+
+
+def text(root: Path, file: str) -> str:
+    """The file as text: UTF-8, with or without a byte order mark."""
+    try:
+        return (root / file).read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise SourceError(file, "", "a readable file", error.strerror) from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise SourceError(
+            file, f"line {line}", "UTF-8 text", f"byte 0x{error.object[error.start]:02x}"
+        ) from error
+
+
+def table(
+    root: Path, file: str, columns: Mapping[str, Kind], *, separator: str = ",", header: bool = True
+) -> pl.DataFrame:
+    """A delimited file with exactly `columns`: `file`, `line` and the parsed cells.
+
+    Windows line ends and blank lines at the end are allowed. With `header`, line 1 must name the columns.
+    """
+    first, _, rest = text(root, file).rstrip().partition("\n")
+    if header and [cell.strip() for cell in first.split(separator)] != list(columns):
+        raise SourceError(file, "line 1", f"the header {separator.join(columns)!r}", repr(first))
+    body = rest if header else f"{first}\n{rest}".rstrip("\n")
+    cells = _cells(file, body, list(columns), separator, 2 if header else 1)
+    parsed = cells.select(
+        "file", "line", *(kind.parse(pl.col(name)).alias(name) for name, kind in columns.items())
+    )
+    for name, kind in columns.items():
+        if parsed[name].null_count():
+            blank = cells[name].fill_null("").str.strip_chars() == ""
+            holds = parsed[name].is_not_null() | (blank & kind.nullable)
+            require(cells.with_columns(ok=holds), pl.col("ok"), f"{kind.expected} as {name}", name)
+    return parsed
+
+
+def _cells(file: str, body: str, columns: list[str], separator: str, first_line: int) -> pl.DataFrame:
+    schema = dict.fromkeys(columns, pl.String)
+    n_lines = body.count("\n") + 1 if body else 0
+    cells, problem = pl.DataFrame(schema=schema), ""
+    try:
+        if body:
+            cells = pl.read_csv(body.encode(), has_header=False, schema=schema, separator=separator)
+    except pl.exceptions.PolarsError as error:
+        problem = str(error).partition("\n")[0]
+    if problem or cells.height != n_lines:
+        for line, content in enumerate(body.split("\n"), first_line):
+            try:
+                width = len(next(csv.reader([content], delimiter=separator), []))
+            except csv.Error:
+                width = 0
+            if width not in range(1, len(columns) + 1) or content.count('"') % 2:
+                raise SourceError(file, f"line {line}", f"{len(columns)} columns", repr(content))
+        raise SourceError(file, "", f"{n_lines} rows of {len(columns)} columns", problem or cells.height)
+    return cells.with_row_index("line", first_line).with_columns(
+        pl.col("line").cast(pl.Int64), file=pl.lit(file)
+    )
