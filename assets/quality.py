@@ -1,6 +1,7 @@
 """Quality: the reject ledger, and every rule's result."""
 
 import dagster as dg
+import polars as pl
 
 from surgsigma_dagster.assets.dialogue import conversations
 from surgsigma_dagster.assets.ingestion import OWNERS
@@ -35,6 +36,7 @@ def rejects(corpus: Corpus) -> dg.MaterializeResult:
 def qa_results(context: dg.AssetExecutionContext, corpus: Corpus) -> dg.MaterializeResult:
     """One row a rule: pass, fail or not run, how many rows were looked at, how many break it, and which."""
     found = corpus.write_qa_results()
-    for row in found.filter(found["status"].cast(str) != "pass").to_dicts():
-        context.log.warning(f"{row['rule']} {row['status']}: {row['n_failed']} of {row['n_checked']}: {row['examples'][:3]}")
+    for row in found.filter(pl.col("status").cast(pl.String) != "pass").to_dicts():
+        counts = f"{row['n_failed']} of {row['n_checked']} rows"
+        context.log.warning(f"{row['rule']} ({row['severity']}): {row['status']}, {counts}, e.g. {row['examples'][0]}")
     return dg.MaterializeResult(metadata=of_table(corpus.lake, "qa_results"))

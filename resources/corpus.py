@@ -281,7 +281,7 @@ class Corpus(dg.ConfigurableResource):
             if len(listed) > 1:
                 return [part for one in listed for part in self._read([one])]
             file = Path(error.file)
-            name = file.relative_to(entry.root).as_posix() if file.is_relative_to(entry.root) else file.name
+            name = file.relative_to(entry.root).as_posix() if file.is_relative_to(entry.root) else file.as_posix()
             rejected = unit_reject(
                 "ingestion", "unreadable_labels", str(error), entry.name, video_id=listed[0].video_id, file=name,
                 locator=error.place or None,

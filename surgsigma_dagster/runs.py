@@ -67,7 +67,7 @@ class Home:
 
 
 class _Lines(logging.Handler):
-    """One line a stage, with what it did and how long it took; failures and checks that did not pass."""
+    """One line a stage, with what it did and how long it took; warnings and failures."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)  # Dagster logs its events as debug messages
@@ -95,10 +95,6 @@ class _Lines(logging.Handler):
             error = event.step_failure_data.error
             cause = error.cause or error if error else None
             self.console.print(f"[red]✗ {step}: {cause.message.strip() if cause else 'failed'}")
-        elif kind == "ASSET_CHECK_EVALUATION":
-            found = event.asset_check_evaluation_data
-            if not found.passed:
-                self.console.print(f"[yellow]! check {found.check_name} on {found.asset_key.to_user_string()}: {found.description or 'failed'}")
 
 
 @dg.logger

@@ -70,7 +70,9 @@ def evaluate(tables: Tables) -> pl.DataFrame:
 
 
 def releasable(results: pl.DataFrame) -> bool:
-    """Whether no rule of severity `error` failed or was left out."""
+    """Whether every rule was evaluated and none of severity `error` failed or could not run."""
+    if set(RULES) - set(results["rule"]):
+        return False
     bad = (pl.col("severity").cast(pl.String) == "error") & (pl.col("status").cast(pl.String) != "pass")
     return results.filter(bad).is_empty()
 

@@ -54,12 +54,15 @@ class SourcesConfig(BaseModel):
     audience: Literal["public", "internal"] = "public"  # internal keeps what may not be released
 
     def entry(self, name: str) -> SourceEntry:
-        """The entry of source `name`."""
-        return next(entry for entry in self.sources if entry.name == name)
+        """The entry of source `name`. Raises `SourceError` where it is not listed any more."""
+        for entry in self.sources:
+            if entry.name == name:
+                return entry
+        raise SourceError("sources.yaml", "sources", f"an entry named {name}", "none")
 
 
 def load_sources(path: Path) -> SourcesConfig:
-    """Read `sources.yaml`; relative paths in it are relative to it. Raises `SourceError` with every problem."""
+    """Read `sources.yaml`; its relative paths are relative to it. Raises `SourceError` with every problem."""
     path = path.resolve()
     if not path.is_file():
         raise SourceError(path, "", "a sources.yaml", "no such file")

@@ -2,7 +2,7 @@
 
 
 class SourceError(ValueError):
-    """Input that cannot be read as what it should be: names the file, the place, what was expected and found."""
+    """Input that is not what it should be: names the file, the place, what was expected and what was found."""
 
     def __init__(self, file: object, place: str, expected: str, found: object) -> None:
         self.file, self.place, self.expected, self.found = str(file), place, expected, str(found)

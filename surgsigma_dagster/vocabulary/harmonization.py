@@ -17,6 +17,10 @@ from surgsigma_dagster.vocabulary.concepts import aliases, normalised
 
 HARMONIZED = (*LABELS, "clips", "alias_coverage")
 _VALUE = ["source", "field", "raw_value"]
+_OWN = (
+    "frame_index", "start_s", "end_s", "raw_verb", "raw_target", "instance", "mask_file", "mask_value", "present",
+    "score", "x1", "y1", "x2", "y2",
+)  # what tells records of one place apart
 
 
 def known_values(entry: SourceEntry) -> pl.DataFrame:
@@ -197,8 +201,8 @@ def _labels(kind: str, frame: pl.DataFrame) -> pl.DataFrame:
         frame = frame.with_columns(met=pl.col("score") >= 0.5)
     if kind == "masks":
         frame = frame.with_columns(mask_path="mask_file")
-    own = [name for name in ("raw_verb", "raw_target", "instance", "mask_value", "present") if name in frame.columns]
-    identity = ["source", "file", "locator", "concept_id", "raw_value", *own]
+    own = [name for name in _OWN if name in frame.columns]
+    identity = ["source", "video_id", "file", "locator", "concept_id", "raw_value", *own]
     frame = frame.with_columns(label_id=hashed_id(pl.lit(kind), *map(pl.col, identity)))
     columns = list(TABLES[kind].columns())
     merged = frame.group_by("label_id", maintain_order=True).agg(

@@ -122,6 +122,7 @@ def joined(*parts: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
     return {name: pl.concat([part[name] for part in parts]) for name in parts[0]}
 
 
+@cache
 def known(source: str, dataset: str) -> pl.DataFrame:
     """Aliases of a source as the pipeline hands them on."""
     found = aliases(dataset, None, CHOLECYSTECTOMY)
