@@ -51,7 +51,7 @@ def native_labels(context: dg.AssetExecutionContext, corpus: Corpus) -> dg.Mater
     counts = corpus.row_counts([f"native_{kind}" for kind in NATIVE])
     return dg.MaterializeResult(
         metadata={
-            "dagster/row_count": counts["n_rows"].sum(),
+            "dagster/row_count": int(counts["n_rows"].sum()),
             "records": dg.MetadataValue.md(markdown_table(counts)),
             "units_made": len(rebuilt.made),
             "units_up_to_date": rebuilt.up_to_date,

@@ -4,10 +4,7 @@ A stage's unit is one video. Its signature chains: the stage's code, its paramet
 before it, so that a changed label file, template or alias remakes just what follows from it.
 """
 
-import hashlib
-import json
-import threading
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +14,8 @@ import dagster as dg
 import polars as pl
 from dagster import ResourceDependency
 from PIL import Image
+from surgsigma_dagster.resources.lake import Lake, Rebuilt, code_signature, signature
+from surgsigma_dagster.resources.listing import ContentHashes, Listed, Listing, list_sources
 
 from surgsigma_dagster.context.scene import scene_context
 from surgsigma_dagster.context.words import in_words
@@ -30,11 +29,10 @@ from surgsigma_dagster.quality.rules import evaluate
 from surgsigma_dagster.reasoning.grounded import chains
 from surgsigma_dagster.reasoning.verifier import verify
 from surgsigma_dagster.release.pictures import contact_sheet
-from surgsigma_dagster.resources.lake import Lake, Rebuilt, code_signature, signature
 from surgsigma_dagster.schema.native import NATIVE
 from surgsigma_dagster.schema.tables import LABELS, TABLES, conform, empty
-from surgsigma_dagster.sources.adapter import NativeLabels, NativeVideo
-from surgsigma_dagster.sources.config import SourceEntry, SourcesConfig, load_sources
+from surgsigma_dagster.sources.adapter import NativeLabels
+from surgsigma_dagster.sources.config import SourcesConfig, load_sources
 from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.video.binary import MediaError
 from surgsigma_dagster.video.frames import FrameSet, frames_of_images, frames_of_video, frames_without_media
@@ -44,27 +42,6 @@ from surgsigma_dagster.vocabulary.harmonization import HARMONIZED, harmonize, kn
 
 _NATIVE = tuple(f"native_{kind}" for kind in NATIVE)
 _STAGE_REJECTS = ("ingestion_rejects", "frames_rejects", "harmonization_rejects", "reasoning_rejects")
-
-
-@dataclass(frozen=True)
-class Listed:
-    """One video of one source, as listed."""
-
-    entry: SourceEntry
-    native: NativeVideo
-
-    @property
-    def video_id(self) -> str:
-        """`source/video`."""
-        return f"{self.entry.name}/{self.native.video}"
-
-
-@dataclass
-class Listing:
-    """Every video that the sources hold, by unit key, and the sources that could not be listed."""
-
-    videos: dict[str, Listed] = field(default_factory=dict)
-    failed: dict[str, SourceError] = field(default_factory=dict)
 
 
 class Corpus(dg.ConfigurableResource):
@@ -82,50 +59,11 @@ class Corpus(dg.ConfigurableResource):
 
     def listing(self) -> Listing:
         """List every source. A source that fails is named with its error; the others go on."""
-        found = Listing()
-        for entry in self.config_.sources:
-            try:
-                if not entry.root.is_dir():
-                    raise SourceError(entry.root, "", f"the folder of source {entry.name}", "no such folder")
-                for native in entry.adapter.videos(entry.root):
-                    listed = Listed(entry, native)
-                    key = unit_key(listed.video_id)
-                    if key in found.videos:
-                        raise SourceError(entry.root, native.video, "video ids that differ as file names", key)
-                    found.videos[key] = listed
-            except SourceError as error:
-                found.failed[entry.name] = error
-            except OSError as error:
-                found.failed[entry.name] = SourceError(entry.root, "", "a readable folder", error)
-        return found
+        return list_sources(self.config_)
 
     @cached_property
-    def _fingerprints(self) -> dict[str, str]:
-        path = Path(self.lake.cache_folder, "fingerprints.json")
-        return json.loads(path.read_text()) if path.exists() else {}
-
-    @cached_property
-    def _lock(self) -> threading.Lock:
-        return threading.Lock()
-
-    def _sha256(self, path: Path) -> str:
-        """Content hash of a file; remembered for as long as its size and time of change hold."""
-        stat = path.stat()
-        name = f"{path}|{stat.st_size}|{stat.st_mtime_ns}"
-        if name not in self._fingerprints:
-            with path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-            with self._lock:
-                self._fingerprints[name] = found
-        return self._fingerprints[name]
-
-    def _remember(self) -> None:
-        path = Path(self.lake.cache_folder, "fingerprints.json")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_suffix(".new")
-        with self._lock:
-            beside.write_text(json.dumps(self._fingerprints, indent=0, sort_keys=True))
-        beside.replace(path)
+    def _hashes(self) -> ContentHashes:
+        return ContentHashes(Path(self.lake.cache_folder, "fingerprints.json"))
 
     def media_signature(self, listed: Listed) -> str:
         """Changes when the video's footage changes: content of a video file, names and times of images."""
@@ -133,7 +71,7 @@ class Corpus(dg.ConfigurableResource):
         if path is None or not path.exists():
             return "absent"
         if path.is_file():
-            return self._sha256(path)
+            return self._hashes.sha256(path)
         return signature(
             [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in sorted(path.iterdir()) if file.is_file()]
         )
@@ -144,14 +82,21 @@ class Corpus(dg.ConfigurableResource):
         found = {}
         for key, listed in listing.videos.items():
             files = {
-                file: self._sha256(listed.entry.root / file)
+                file: self._hashes.sha256(listed.entry.root / file)
                 for file in listed.native.label_files
                 if (listed.entry.root / file).is_file()
             }
             images = self.media_signature(listed) if listed.native.media == "images" else None
             found[key] = signature(code, listed.entry.dataset, asdict(listed.native), files, images)
-        self._remember()
+        self._hashes.remember()
         return found
+
+    def content_signature(self, listing: Listing) -> str:
+        """Changes when anything that the sources hold changes: footage, images or labels."""
+        labels = self.ingestion_signatures(listing)
+        media = {key: self.media_signature(listed) for key, listed in listing.videos.items()}
+        self._hashes.remember()
+        return signature(labels, media)
 
     # Ingestion
 
@@ -205,7 +150,7 @@ class Corpus(dg.ConfigurableResource):
             key: signature(code, asdict(listed.native), listed.entry.dataset, self.media_signature(listed))
             for key, listed in listing.videos.items()
         }
-        self._remember()
+        self._hashes.remember()
 
         def make(keys: list[str]) -> dict[str, pl.DataFrame]:
             rows, timestamps = zip(*(self._probed(listing.videos[key]) for key in keys), strict=True)
@@ -237,7 +182,7 @@ class Corpus(dg.ConfigurableResource):
                 with Image.open(first) as image:
                     row["width"], row["height"] = image.size
         else:
-            row["sha256"] = self._sha256(path)
+            row["sha256"] = self._hashes.sha256(path)
             try:
                 found = probe(path)
             except MediaError as error:
@@ -333,7 +278,7 @@ class Corpus(dg.ConfigurableResource):
             if key in listing.videos and key in labels:
                 listed = listing.videos[key]
                 units[key] = signature(code, labels[key], self.media_signature(listed), listed.entry.frames_every_s)
-        self._remember()
+        self._hashes.remember()
 
         def make(keys: list[str]) -> dict[str, pl.DataFrame]:
             (key,) = keys
@@ -487,7 +432,7 @@ class Corpus(dg.ConfigurableResource):
             if table == "builds":
                 continue
             shards = self.lake.shards(table)
-            hashes = [self._sha256(path) for path in self.lake.shard_paths(table)]
+            hashes = [self._hashes.sha256(path) for path in self.lake.shard_paths(table)]
             rows.append(
                 {
                     "table": table,

@@ -1,8 +1,9 @@
 """The lake: Parquet shards, frame images and done-marks under one root, a local folder or `s3://bucket/prefix`.
 
 A *unit* (one video in one stage) is done when its mark stands beside its shards; the mark's name holds the
-signature of everything that the unit was made from. A unit whose signature still holds is skipped; one that was
-interrupted has no mark and is made again. Shards and marks appear by rename (or a single put), never half-written.
+signature of everything that the unit was made from. A unit whose signature still holds is skipped; one that
+was interrupted has no mark and is made again. Shards and marks appear by rename (or a single put), never
+half-written.
 """
 
 import hashlib
@@ -36,7 +37,7 @@ def signature(*parts: object) -> str:
 
 @cache
 def code_signature(*packages: str) -> str:
-    """Hash over the sources and data files of subpackages of surgsigma_dagster: a changed template is new code."""
+    """Hash over code and data files of subpackages of surgsigma_dagster: a changed template is new code."""
     found = hashlib.sha256(version("polars").encode())
     for package in packages:
         root = Path(str(files(f"surgsigma_dagster.{package}")))
@@ -66,7 +67,7 @@ class StageFailed(RuntimeError):
 
 
 class Lake(dg.ConfigurableResource):
-    """Shards by table and unit. `cache_folder` holds copies of a remote lake's files, which Polars and DuckDB read."""
+    """Shards by table and unit; `cache_folder` holds copies of a remote lake's files, to be read."""
 
     uri: str
     cache_folder: str
@@ -93,8 +94,9 @@ class Lake(dg.ConfigurableResource):
         """Names in a folder, and what a remote store says of each; none where there is no such folder."""
         try:
             if self.is_local:
-                return {found.name: {} for found in Path(self._at(folder)).iterdir()}
-            return {Path(found["name"]).name: found for found in self._root[0].ls(self._at(folder), detail=True)}
+                return {path.name: {} for path in Path(self._at(folder)).iterdir()}
+            found = self._root[0].ls(self._at(folder), detail=True)
+            return {Path(info["name"]).name: info for info in found}
         except FileNotFoundError:
             return {}
 
@@ -122,7 +124,7 @@ class Lake(dg.ConfigurableResource):
         return self._copies({path: self._root[0].info(self._at(path))})[0]
 
     def _copies(self, remote: Mapping[str, Mapping[str, Any]]) -> list[Path]:
-        """Local copies of remote files (path → what the store says of it); missing ones are fetched side by side.
+        """Local copies of remote files (path → what the store says of it); missing ones are fetched at once.
 
         A file's copies lie in a folder of the file's path, each named by its ETag; the newest alone is kept.
         """
@@ -173,7 +175,7 @@ class Lake(dg.ConfigurableResource):
         return sorted(_unit(name) for name in self.names(table) if name.endswith(".parquet"))
 
     def shard_paths(self, table: str, keys: Iterable[str] | None = None) -> list[Path]:
-        """Local paths of the shards of `table`, in the order of their keys; all of them, or those of some units."""
+        """Local paths of the shards of `table`, in the order of their keys; all, or those of some units."""
         there = self._listed(table)
         wanted = there if keys is None else {f"{key}.parquet" for key in keys} & set(there)
         names = sorted((name for name in wanted if name.endswith(".parquet")), key=_unit)
@@ -221,8 +223,8 @@ class Lake(dg.ConfigurableResource):
     ) -> Rebuilt:
         """Make those of `units` (key → signature) whose mark does not hold; write their shards of `tables`.
 
-        `make` takes unit keys and returns frames with a `video_id` column. Every failing batch is reported, after
-        the others are done: raises `StageFailed` then.
+        `make` takes unit keys and returns frames with a `video_id` column. Every failing batch is reported,
+        after the others are done: raises `StageFailed` then.
         """
         marks = self.marks(stage)
         stale = [key for key, wanted in units.items() if marks.get(key) != wanted]
@@ -267,16 +269,19 @@ class Lake(dg.ConfigurableResource):
             self.write(table, key, by_key.get(key, frame.clear()))
 
     def prune(self, wanted: set[str]) -> list[str]:
-        """Remove everything of units that no source lists any more. Returns their keys."""
+        """Remove everything of units that no source lists, unfinished ones too. Returns their keys."""
         gone: set[str] = set()
         for stage in self.names("done"):
             for key, mark in self.marks(stage).items():
                 if key not in wanted:
                     gone.add(key)
                     self._remove_file(f"done/{stage}/{key}@{mark}")
+        for folder in self.names(""):
+            for key in self.shards(folder):
+                if "__" in key and key not in wanted:  # tables of the whole have shards of other names
+                    gone.add(key)
+                    self._remove_file(f"{folder}/{key}.parquet")
         for key in gone:
-            for folder in self.names(""):
-                self._remove_file(f"{folder}/{key}.parquet")
             self.remove(f"images/{key}")
         return sorted(gone)
 

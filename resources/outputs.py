@@ -4,11 +4,11 @@ from pathlib import Path
 
 import dagster as dg
 import polars as pl
+from surgsigma_dagster.resources.corpus import Corpus
 
 from surgsigma_dagster.quality.rules import releasable
 from surgsigma_dagster.release.folder import Released, write_release
 from surgsigma_dagster.release.report import render_report
-from surgsigma_dagster.resources.corpus import Corpus
 
 
 class Outputs(dg.ConfigurableResource):

@@ -6,7 +6,6 @@ import dagster as dg
 
 from surgsigma_dagster.partitions import range_tags, register
 from surgsigma_dagster.resources.corpus import Corpus
-from surgsigma_dagster.resources.lake import signature
 
 REBUILD = dg.define_asset_job(
     "rebuild",
@@ -40,8 +39,7 @@ def changed_videos(context: dg.SensorEvaluationContext, corpus: Corpus) -> Itera
         # A folder that is not mounted is not an empty one.
         yield dg.SkipReason("; ".join(str(error) for error in listing.failed.values()))
         return
-    labels = corpus.ingestion_signatures(listing)
-    content = signature([[key, labels[key], corpus.media_signature(listing.videos[key])] for key in sorted(labels)])
+    content = corpus.content_signature(listing)
     if content == context.cursor:
         yield dg.SkipReason("nothing changed")
         return

@@ -31,12 +31,13 @@ def main() -> None:
     """Entry point: bad input is one line, not a traceback."""
     # Dagster announces its beta parameters to whoever imports an asset; a user can do nothing about it.
     warnings.filterwarnings("ignore", module="dagster")
+    from surgsigma_dagster.runs import BusyError
     from surgsigma_dagster.sources.errors import SourceError
     from surgsigma_dagster.video.binary import MediaError
 
     try:
         app()
-    except (SourceError, MediaError) as error:
+    except (BusyError, SourceError, MediaError) as error:
         say.print(f"[red]error:[/] {error}", soft_wrap=True)
         sys.exit(1)
 
@@ -66,7 +67,8 @@ def demo(home: HomeOption = HOME / "demo", as_json: JsonOption = False) -> None:
 
     home = home.resolve()
     began = time.monotonic()
-    sources = write_samples(home / "samples", binary("ffmpeg"))
+    with say.status("drawing the sample sources"):
+        sources = write_samples(home / "samples", binary("ffmpeg"))
     say.print(f"[green]✓[/] {'samples':<18} {time.monotonic() - began:6.1f} s  {home / 'samples'}")
     _build(home, sources, None, as_json)
 
@@ -135,8 +137,8 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Say what a build would do, before anything runs: videos, hours, frames, bytes, and what is up to date."""
-    from surgsigma_dagster.plan import planned
     from surgsigma_dagster.build import default_resources
+    from surgsigma_dagster.plan import planned
     from surgsigma_dagster.runs import Home
 
     root = Home(home.resolve())
@@ -163,7 +165,7 @@ def status(home: HomeOption = HOME, as_json: JsonOption = False) -> None:
     corpus = default_resources(root.root)["corpus"]
     stages = [{"stage": stage, "videos done": len(corpus.lake.marks(stage))} for stage in corpus.lake.names("done")]
     tables = [{"table": name, "rows": _rows(corpus, name)} for name in TABLES]
-    with instance(root) as dagster:
+    with instance() as dagster:
         runs = [
             {"run": run.run_id[:8], "job": run.job_name, "status": run.status.value}
             for run in dagster.get_runs(limit=5)

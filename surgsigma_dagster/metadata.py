@@ -7,6 +7,7 @@ import dagster as dg
 import polars as pl
 
 from surgsigma_dagster.resources.lake import Lake, Rebuilt
+from surgsigma_dagster.schema.lineage import LINEAGE
 from surgsigma_dagster.schema.tables import TABLES
 
 _CELL = 60
@@ -46,6 +47,14 @@ def picture(jpeg: bytes) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(f"![frames](data:image/jpeg;base64,{base64.b64encode(jpeg).decode()})")
 
 
+def _column_lineage(table: str) -> dg.TableColumnLineage:
+    def dependency(name: str) -> dg.TableColumnDep:
+        asset, _, column = name.partition(".")
+        return dg.TableColumnDep(dg.AssetKey(asset), column)
+
+    return dg.TableColumnLineage({column: [dependency(name) for name in made] for column, made in LINEAGE[table].items()})
+
+
 def of_table(lake: Lake, table: str, rebuilt: Rebuilt | None = None) -> dict[str, Any]:
     """Row count, preview and what was made now, of a unified table."""
     rows = lake.scan(table)
@@ -55,6 +64,12 @@ def of_table(lake: Lake, table: str, rebuilt: Rebuilt | None = None) -> dict[str
         "dagster/row_count": count,
         "preview": dg.MetadataValue.md(markdown_table(shown)),
     }
+    if table in LINEAGE:
+        metadata["dagster/column_lineage"] = _column_lineage(table)
+        # Dagster's open source UI records column lineage and does not draw it: shown as a table, too.
+        made_of = [(column, ", ".join(sources)) for column, sources in LINEAGE[table].items()]
+        lineage = pl.DataFrame(made_of, schema=["column", "made of"], orient="row")
+        metadata["lineage"] = dg.MetadataValue.md(markdown_table(lineage))
     if rebuilt is not None:
         metadata |= {"units_made": len(rebuilt.made), "units_up_to_date": rebuilt.up_to_date}
     return metadata

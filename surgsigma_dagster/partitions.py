@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-VIDEOS = dg.DynamicPartitionsDefinition(name="videos")
+_NAME = "videos"
+VIDEOS = dg.DynamicPartitionsDefinition(name=_NAME)
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 
@@ -24,12 +25,12 @@ def partition_changes(wanted: set[str], existing: set[str], in_flight: set[str])
 
 def register(instance: dg.DagsterInstance, wanted: set[str], *, kept: set[str] = frozenset()) -> PartitionChanges:  # type: ignore[assignment]
     """Make the registered partitions those of `wanted`. `kept` are never removed: their source failed to list."""
-    existing = set(instance.get_dynamic_partitions(VIDEOS.name))
+    existing = set(instance.get_dynamic_partitions(_NAME))
     changes = partition_changes(wanted, existing, _in_flight(instance) | kept)
     if changes.added:
-        instance.add_dynamic_partitions(VIDEOS.name, changes.added)
+        instance.add_dynamic_partitions(_NAME, changes.added)
     for key in changes.removed:
-        instance.delete_dynamic_partition(VIDEOS.name, key)
+        instance.delete_dynamic_partition(_NAME, key)
     return changes
 
 
@@ -45,7 +46,7 @@ def _in_flight(instance: dg.DagsterInstance) -> set[str]:
         )
     )
     keys: set[str] = set()
-    registered = instance.get_dynamic_partitions(VIDEOS.name)
+    registered = instance.get_dynamic_partitions(_NAME)
     for run in running:
         first, last = run.tags.get(RANGE_START), run.tags.get(RANGE_END)
         if first in registered and last in registered:
@@ -56,5 +57,5 @@ def _in_flight(instance: dg.DagsterInstance) -> set[str]:
 
 def range_tags(instance: dg.DagsterInstance) -> dict[str, str]:
     """Run tags that ask for every registered video in one run; none where no video is registered."""
-    keys = instance.get_dynamic_partitions(VIDEOS.name)
+    keys = instance.get_dynamic_partitions(_NAME)
     return {RANGE_START: keys[0], RANGE_END: keys[-1]} if keys else {}

@@ -6,7 +6,8 @@ from typing import Any
 
 import polars as pl
 
-from surgsigma_dagster.resources.corpus import Corpus, Listed
+from surgsigma_dagster.resources.corpus import Corpus
+from surgsigma_dagster.resources.listing import Listed
 from surgsigma_dagster.schema.native import NATIVE
 from surgsigma_dagster.sources.adapter import NativeLabels
 from surgsigma_dagster.sources.config import SourceEntry, SourcesConfig
@@ -23,7 +24,7 @@ def planned(corpus: Corpus) -> list[dict[str, Any]]:
     listing = corpus.listing()
     labels, frames = corpus.lake.marks("native_labels"), corpus.lake.marks("frames")
     wanted = corpus.ingestion_signatures(listing)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for entry in corpus.config_.sources:
         if entry.name in listing.failed:
             rows.append({"source": entry.name, "error": str(listing.failed[entry.name])})

@@ -1,5 +1,6 @@
 """Running the rebuild job from a terminal: on the home's own Dagster instance, so that the UI shows its runs."""
 
+import fcntl
 import logging
 import os
 import time
@@ -36,6 +37,13 @@ load_from:
 """
 
 
+_BY_COMMAND_LINE = {"surgsigma/started_by": "command line"}
+
+
+class BusyError(RuntimeError):
+    """A home that another build is working on."""
+
+
 @dataclass(frozen=True)
 class Home:
     """A folder that holds everything of one corpus: lake, tables, release, report, and the Dagster instance."""
@@ -62,7 +70,8 @@ class Home:
         if sources is not None and self.sources.resolve() != sources.resolve():
             self.sources.unlink(missing_ok=True)
             self.sources.symlink_to(sources.resolve())
-        os.environ["DAGSTER_HOME"] = str(dagster_home)
+        if not {"DAGSTER_HOME", "SURGSIGMA_HOME"} <= os.environ.keys():  # a deployment sets both: its instance is elsewhere
+            os.environ["DAGSTER_HOME"] = str(dagster_home)
         os.environ["SURGSIGMA_HOME"] = str(self.root)
 
 
@@ -106,21 +115,40 @@ def console(_: dg.InitLoggerContext) -> logging.Logger:
 
 
 @contextmanager
-def instance(home: Home) -> Iterator[dg.DagsterInstance]:
-    """The home's Dagster instance."""
-    with dg.DagsterInstance.from_config(str(home.root / "dagster")) as found:
+def instance() -> Iterator[dg.DagsterInstance]:
+    """The Dagster instance of the home that was prepared."""
+    with dg.DagsterInstance.get() as found:
         yield found
+
+
+@contextmanager
+def _alone(home: Home) -> Iterator[None]:
+    """Hold the home's lock. Raises `BusyError` where another command line build holds it."""
+    with (home.root / "dagster" / "build.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BusyError(f"another build is running on {home.root}; wait for it or use another --home") from error
+        yield
+
+
+def _bury(dagster: dg.DagsterInstance) -> None:
+    """Mark runs of killed command line builds as failed: whoever holds the lock knows that they are dead."""
+    unfinished = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.NOT_STARTED]
+    for run in dagster.get_runs(filters=dg.RunsFilter(statuses=unfinished, tags=_BY_COMMAND_LINE)):
+        dagster.report_run_failed(run, "the process was killed; the next build went on from what it had finished")
 
 
 def rebuild(home: Home, corpus: Corpus, select: str | None = None) -> dg.JobExecutionResult:
     """Run the job `rebuild` in this process over everything that the sources hold, or a selection of its assets.
 
-    `select` is Dagster's asset selection syntax. The result's `success` says how it went.
+    `select` is Dagster's asset selection syntax. The result's `success` says how it went. Raises `BusyError`.
     """
     repository = ReconstructableRepository.for_module("surgsigma_dagster.definitions", "defs")
     graph = repository.get_definition().asset_graph
     selection = sorted(dg.AssetSelection.from_string(select).resolve(graph)) if select else None
-    with instance(home) as dagster:
+    with _alone(home), instance() as dagster:
+        _bury(dagster)
         listing = corpus.listing()
         existing = dagster.get_dynamic_partitions("videos")
         register(
@@ -129,7 +157,7 @@ def rebuild(home: Home, corpus: Corpus, select: str | None = None) -> dg.JobExec
         return dg.execute_job(
             repository.get_reconstructable_job("rebuild"),
             instance=dagster,
-            tags=range_tags(dagster),
+            tags={**range_tags(dagster), **_BY_COMMAND_LINE},
             run_config={"loggers": {"console": {}}},
             asset_selection=selection,
             raise_on_error=False,

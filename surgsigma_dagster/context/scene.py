@@ -112,9 +112,9 @@ def _acting(triplets: pl.DataFrame) -> pl.DataFrame:
 
 
 def _judged(criteria: pl.DataFrame) -> pl.DataFrame:
+    agreed = criteria.unique(["frame_id", "concept_id", "met"]).unique(["frame_id", "concept_id"], keep="none")
     return (
-        criteria.unique(["frame_id", "concept_id"], keep="first", maintain_order=True)
-        .sort("frame_id", "concept_id")
+        agreed.sort("frame_id", "concept_id")
         .group_by("frame_id", maintain_order=True)
         .agg(criteria=pl.struct("concept_id", "met"))
     )

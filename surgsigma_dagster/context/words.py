@@ -45,7 +45,7 @@ def in_words(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
     step_definition, action_name; instruments_said (`a grasper and two hooks`), instrument_names (list), placed
     (`a hook in the upper left`), placed_all (the same, where every instrument has a box), areas (list), looks (sentences), boxes (`hook (369,0),(877,567); …`), n_boxes; tissues_said, n_tissues; acts
     (`the hook is dissecting the gallbladder; …`, targets where they are known), triplets_said (those with a
-    target), n_acts (their number), first_doing (`the hook is dissecting the`), first_target, target_names (list), idle (`the grasper`), n_idle; criteria_said (`Criterion 1: Yes. …`), n_met,
+    target), n_acts (their number), first_doing (`the hook is dissecting the`), first_target, target_names (list), idle (`the grasper`), idle_is (`is`, `are`); criteria_said (`Criterion 1: Yes. …`), n_met,
     n_judged.
     """
     rows = scene
@@ -66,7 +66,7 @@ def in_words(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
     every = pl.col("n_boxes") == pl.col("instruments").list.len()
     return rows.with_columns(
         pl.when(every).then("placed").alias("placed_all"),
-        pl.col("n_boxes", "n_tissues", "n_acts", "n_idle", "n_met", "n_judged").fill_null(0),
+        pl.col("n_boxes", "n_tissues", "n_acts", "n_met", "n_judged").fill_null(0),
         pl.col("instrument_names", "areas", "target_names").fill_null([]),
     )
 
@@ -154,6 +154,7 @@ def _acts(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
             maintain_order="left",
         )
     is_idle = pl.col("verb") == "verb/none"
+    is_acted_on = pl.col("target").is_not_null() & (pl.col("target") != "target/none")
     subject = pl.concat_str(pl.lit("the "), "instrument_name")
     verb = pl.when(_plural(pl.col("instrument_number"))).then(pl.lit(" are ")).otherwise(pl.lit(" is "))
     target = pl.when(pl.col("target") == "target/none").then(pl.lit("")).otherwise(
@@ -161,6 +162,7 @@ def _acts(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
     )  # fmt: skip
     doing = named.filter(~is_idle & pl.col("verb").is_not_null()).with_columns(
         full=pl.col("target").is_not_null(),
+        acted_on=is_acted_on,
         clause=pl.concat_str(subject, verb, "verb_gerund", target.fill_null("")),
         before_target=pl.concat_str(subject, verb, "verb_gerund", pl.lit(" the ")),
     )
@@ -168,16 +170,19 @@ def _acts(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
     return (
         doing.group_by("frame_id", maintain_order=True)
         .agg(
-            acts=pl.col("clause").str.join("; "),
+            acts=pl.col("clause").unique(maintain_order=True).str.join("; "),
             triplets_said=pl.col("clause").filter("full").str.join("; "),
             n_acts=pl.col("full").sum(),
-            first_doing=pl.col("before_target").filter("full").first(),
-            first_target=pl.col("target_name").filter("full").first(),
-            target_names=pl.col("target_name").filter("full").unique().sort(),
+            first_doing=pl.col("before_target").filter("acted_on").first(),
+            first_target=pl.col("target_name").filter("acted_on").first(),
+            target_names=pl.col("target_name").filter("acted_on").unique().sort(),
         )
         .join(
             idle.group_by("frame_id", maintain_order=True).agg(
-                idle=pl.col("clause").unique(maintain_order=True), n_idle=pl.len()
+                idle=pl.col("clause").unique(maintain_order=True),
+                idle_is=pl.when((pl.col("clause").n_unique() > 1) | _plural(pl.col("instrument_number")).any())
+                .then(pl.lit("are"))
+                .otherwise(pl.lit("is")),
             ).with_columns(listed(pl.col("idle"))),
             on="frame_id",
             how="full",

@@ -150,7 +150,7 @@ def _conversations(
         asked=asked,
         answer_text=answered,
         system=filled(task.templates.system, system, {"procedure": pl.col("procedure_name")}),
-        answer=pl.struct(**answer).struct.json_encode(),
+        answer=pl.struct(*(value.alias(name) for name, value in answer.items())).struct.json_encode(),
         media=pl.concat_list(
             pl.struct(kind=pl.lit("image"), frame_id="frame_id", root=pl.col("image_root").cast(pl.String), path="image_path")
         ),

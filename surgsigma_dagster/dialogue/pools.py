@@ -46,7 +46,8 @@ def with_pools(words: pl.DataFrame, aliases: pl.DataFrame, concepts: pl.DataFram
 
 def others(pool: str, *excluded: pl.Expr) -> pl.Expr:
     """`pool` without the lists `excluded`, in a fixed order."""
-    left = pl.col(pool)
+    # Sorting copies: polars panics at a set operation on the tail of a column that a cross join has repeated.
+    left = pl.col(pool).list.sort()
     for names in excluded:
         left = left.list.set_difference(names)
     return left.list.sort()

@@ -17,7 +17,7 @@ from surgsigma_dagster.sources.errors import SourceError
 
 @cache
 def _facts(name: str) -> dict[str, Any]:
-    return yaml.safe_load((files(__package__) / name).read_text("utf-8"))  # type: ignore[no-any-return]
+    return yaml.safe_load((files(__package__) / name).read_text("utf-8"))
 
 
 def procedure_of(source: str, dataset: str, video: NativeVideo) -> tuple[str, str]:

@@ -34,7 +34,7 @@ PERCEPTION = pl.concat_str(_VIEW, _SEEN, _LOOKS, _TISSUES)
 _IDLE = pl.format(
     "{} {} in view but not interacting with any tissue.",
     pl.concat_str(pl.lit("T"), pl.col("idle").str.slice(1)),
-    pl.when(pl.col("n_idle") > 1).then(pl.lit("are")).otherwise(pl.lit("is")),
+    "idle_is",
 )
 _ACTION = pl.format("The action under way is {}.", "action_name")
 _UNSETTLED = (

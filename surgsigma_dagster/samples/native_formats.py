@@ -338,7 +338,8 @@ _KEYFRAMES = frozenset({5, 10, 16, 21, 25, 28, 32})
 
 def _psi_ava(root: Path, case: str, script: Script) -> None:
     """Frames at 1 fps, boxes and actions at a few keyframes, phase and step at every second."""
-    images, annotations = [], []
+    images: list[dict[str, object]] = []
+    annotations: list[dict[str, object]] = []
     keyframe_rows: list[tuple[object, ...]] = []
     extended: list[tuple[object, ...]] = []
     for k, rendering in _seconds(script, _PSI_AVA_SIZE):

@@ -181,12 +181,12 @@ def _light(layers: list[tuple[Layer, Fixed]], tools: list[list[Polygon]], shape:
         for scale, value in ((0.84, 4), (0.62, 24), (0.4, 44)):
             inner = (fixed - centre) * scale + centre - (1 - scale) * 0.16 * size
             cv2.fillPoly(light, [inner.astype(np.int32)], 128 + value * layer.relief, cv2.LINE_8, _SHIFT)
-    light = cv2.GaussianBlur(light, (0, 0), shape[0] / 90)
+    light = np.asarray(cv2.GaussianBlur(light, (0, 0), shape[0] / 90), np.uint8)
     shadow = np.full_like(light, 255)
     offset = np.round(np.array([0.035, 0.05]) * _radius(shape) * (1 << _SHIFT)).astype(np.int32)
     for fixed, _ in chain.from_iterable(tools):
         cv2.fillPoly(shadow, [(fixed + offset) // _COARSE], 140, cv2.LINE_8, _SHIFT)
-    light = cv2.multiply(light, cv2.GaussianBlur(shadow, (0, 0), 1.6), scale=1 / 255)
+    light = np.asarray(cv2.multiply(light, cv2.GaussianBlur(shadow, (0, 0), 1.6), scale=1 / 255), np.uint8)
     return cv2.resize(light, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
 
 

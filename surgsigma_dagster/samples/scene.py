@@ -106,7 +106,8 @@ class Script:
 
     @cached_property
     def _states(self) -> list[dict[str, float]]:
-        return list(accumulate(self.beats, lambda state, beat: {**state, **beat.to}, initial={}))
+        nothing: dict[str, float] = {}
+        return list(accumulate(self.beats, lambda state, beat: {**state, **beat.to}, initial=nothing))
 
     def at(self, t: float) -> Scene:
         """The scene at `t` seconds. Raises ValueError outside the procedure."""

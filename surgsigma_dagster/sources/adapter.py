@@ -158,7 +158,7 @@ class Adapter(ABC):
         """Evidence that `root` holds this dataset (one phrase for a person), or None."""
         matches = (min(root.glob(pattern), default=None) for pattern in self.signature)
         match = next((found for found in matches if found), None)
-        return match and f"{self.title}: found {match.relative_to(root).as_posix()}"
+        return f"{self.title}: found {match.relative_to(root).as_posix()}" if match else None
 
     @abstractmethod
     def videos(self, root: Path) -> list[NativeVideo]:

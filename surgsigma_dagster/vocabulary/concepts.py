@@ -63,6 +63,11 @@ class Concept(BaseModel):
         """The first part of the id."""
         return self.id.split("/", 1)[0]
 
+    @property
+    def procedure_type(self) -> str | None:
+        """The procedure that a phase or step is part of: the middle of its id."""
+        return f"procedure/{self.id.split('/')[1]}" if self.id.count("/") == 2 else None
+
     @model_validator(mode="after")
     def _can_be_phrased(self) -> "Concept":
         if missing := [key for key in PHRASED.get(self.kind, ()) if getattr(self, key) is None]:
@@ -202,11 +207,10 @@ def aliases(dataset: str, extra: Path | None = None, procedure_type: str | None 
 
 def _names(procedure_type: str | None) -> pl.DataFrame:
     """What concepts are called, by field and normalised; names of more than one concept are left out."""
-    part = pl.col("concept_id").str.split("/").list
-    elsewhere = (part.len() == 3) & (pl.format("procedure/{}", part.get(1)) != procedure_type)
     called = [
         (field, name, concept.id)
         for concept in _concepts()
+        if procedure_type is None or concept.procedure_type in (None, procedure_type)
         for field, kinds in FIELDS.items()
         if concept.kind in kinds
         for name in (concept.name, concept.id, *concept.synonyms)

@@ -5,6 +5,7 @@ place, and counted in the coverage table; nothing is guessed and list positions 
 """
 
 from collections.abc import Mapping
+from typing import Any, cast
 
 import polars as pl
 
@@ -161,7 +162,7 @@ def _fault(kind: str) -> pl.Expr:
     def unmapped(raw: str, field: pl.Expr) -> pl.Expr:
         return pl.format("unmapped_value: no alias for {} '{}'", field, raw)
 
-    fault = pl.when(pl.col("concept_id").is_null()).then(unmapped("raw_value", pl.col("field")))
+    fault: Any = pl.when(pl.col("concept_id").is_null()).then(unmapped("raw_value", pl.col("field")))
     if kind == "triplets":
         for field in ("verb", "target"):
             missing = pl.col(f"raw_{field}").is_not_null() & pl.col(f"{field}_concept_id").is_null()
@@ -177,7 +178,7 @@ def _fault(kind: str) -> pl.Expr:
         fault = fault.when(pl.col("end_s") <= pl.col("start_s")).then(
             pl.lit("interval_without_length: it ends before it begins")
         )
-    return fault.otherwise(None)
+    return cast(pl.Expr, fault.otherwise(None))
 
 
 def _offending(kind: str) -> pl.Expr:

@@ -8,6 +8,8 @@ import pytest
 
 from surgsigma_dagster.build import build_defs
 from surgsigma_dagster.quality.rules import RULES
+from surgsigma_dagster.schema.lineage import LINEAGE
+from surgsigma_dagster.schema.native import NATIVE
 from surgsigma_dagster.schema.tables import TABLES
 
 SNAPSHOT = Path(__file__).with_name("graph.json")
@@ -49,6 +51,19 @@ def test_every_table_asset_shows_its_documented_columns(defs: dg.Definitions) ->
             schema = graph.get(key).metadata["dagster/column_schema"]
             assert [column.name for column in schema.columns] == list(TABLES[key.path[-1]].columns())
             assert all(column.description for column in schema.columns)
+
+
+def test_lineage_speaks_of_columns_that_exist(defs: dg.Definitions) -> None:
+    native = {name for schema in NATIVE.values() for name in schema.columns()}
+    columns = {**{table: set(schema.columns()) for table, schema in TABLES.items()}, "native_labels": native}
+    columns["vocabulary"] = columns["concepts"] | columns["aliases"]
+    keys = {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()}
+    for table, made in LINEAGE.items():
+        assert set(made) <= columns[table]
+        for name in (name for names in made.values() for name in names):
+            asset, _, column = name.partition(".")
+            assert asset in keys, name
+            assert column in columns[asset], name
 
 
 def test_every_rule_is_a_check_of_an_asset_and_one_check_blocks(defs: dg.Definitions) -> None:

@@ -1,4 +1,4 @@
-"""Servers and services as processes on 127.0.0.1: started, waited for, shown when they fail, always stopped."""
+"""Servers as processes on 127.0.0.1: started, waited for, shown when they fail, always stopped."""
 
 import contextlib
 import os
@@ -12,11 +12,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import psycopg2
 import pytest
 
 BIN = Path(sys.executable).parent
-AWS = {"AWS_ACCESS_KEY_ID": "loopback", "AWS_SECRET_ACCESS_KEY": "loopback", "AWS_DEFAULT_REGION": "us-east-1"}
+AWS = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_DEFAULT_REGION": "us-east-1"}
 
 
 def free_port() -> int:
@@ -60,15 +59,26 @@ class Processes:
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str], cwd: Path) -> None:
         with (self.folder / f"{name}.log").open("wb") as log:
             self.running[name] = subprocess.Popen(
-                command, env=dict(environment), cwd=cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                command,
+                env=dict(environment),
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
 
     def words(self) -> str:
         """The last that every process said."""
-        logs = {name: (self.folder / f"{name}.log").read_text("utf-8", "replace") for name in self.running}
-        return "\n".join(f"----- {name}: {self.running[name].poll()}\n{log[-6000:]}" for name, log in logs.items())
+        said = []
+        for name, process in self.running.items():
+            log = (self.folder / f"{name}.log").read_text("utf-8", "replace")
+            said.append(f"----- {name}: exit code {process.poll()}\n{log[-6000:]}")
+        return "\n".join(said)
 
-    def wait_for(self, what: str, ready: Callable[[], object], *, timeout_s: float, every_s: float = 0.3) -> None:
+    def wait_for(
+        self, what: str, ready: Callable[[], object], *, timeout_s: float, every_s: float = 0.3
+    ) -> None:
         """Return when `ready` is true; fail when time is up, or when a process ended with an error before."""
         until = time.monotonic() + timeout_s
         while not ready():
@@ -108,37 +118,49 @@ def postgres_binaries() -> Path:
 @contextlib.contextmanager
 def postgres(processes: Processes, name: str, port: int, environment: Mapping[str, str]) -> Iterator[None]:
     """Postgres with the user, the password and the database that its image would make of `environment`."""
-    binaries, user, password = postgres_binaries(), environment["POSTGRES_USER"], environment["POSTGRES_PASSWORD"]
+    binaries, user = postgres_binaries(), environment["POSTGRES_USER"]
     folder = Path(tempfile.mkdtemp(prefix="postgres-"))  # pytest's own folders are closed to other users
+    data, password = str(folder / "data"), folder / "password"
     as_user: list[str] = []
     try:
-        (folder / "password").write_text(password)
+        password.write_text(environment["POSTGRES_PASSWORD"])
         if os.geteuid() == 0:  # Postgres refuses to be root
             as_user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
-            for path in (folder, folder / "password"):
+            for path in (folder, password):
                 shutil.chown(path, "nobody", "nogroup")
-        data = str(folder / "data")
-        subprocess.run(
-            [*as_user, str(binaries / "initdb"), "-D", data, "-U", user, "--pwfile", str(folder / "password"),
-             "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"],
-            check=True, capture_output=True, timeout=60, cwd=folder,
-        )  # fmt: skip
-        command = ["-D", data, "-p", str(port), "-k", "", "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
-        processes.start(name, [*as_user, str(binaries / "postgres"), *command], {"PATH": os.environ["PATH"]}, folder)
-        processes.wait_for("Postgres", lambda: _accepts(port, user, password, environment["POSTGRES_DB"]), timeout_s=30)
+        made = ["-D", data, "-U", user, "--pwfile", str(password), "--auth=scram-sha-256"]
+        made += ["--encoding=UTF8", "--locale=C", "--no-sync"]
+        initdb = [*as_user, str(binaries / "initdb"), *made]
+        subprocess.run(initdb, check=True, capture_output=True, timeout=60, cwd=folder)
+        served = [
+            "-D",
+            data,
+            "-p",
+            str(port),
+            "-k",
+            "",
+            "-c",
+            "listen_addresses=127.0.0.1",
+            "-c",
+            "fsync=off",
+        ]
+        command = [*as_user, str(binaries / "postgres"), *served]
+        processes.start(name, command, {"PATH": os.environ["PATH"]}, folder)
+        createdb = [str(binaries / "createdb"), "-h", "127.0.0.1", "-p", str(port), "-U", user, "-w"]
+        processes.wait_for(
+            "Postgres",
+            lambda: (
+                not subprocess.run(
+                    [*createdb, environment["POSTGRES_DB"]],
+                    env={"PGPASSWORD": environment["POSTGRES_PASSWORD"]},
+                    capture_output=True,
+                    check=False,
+                    timeout=30,
+                ).returncode
+            ),
+            timeout_s=30,
+        )
         yield
     finally:
-        processes.stop(name)
+        processes.stop(*({name} & set(processes.running)))
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _accepts(port: int, user: str, password: str, database: str) -> bool:
-    """Whether the server lets the user in; makes the database on the first time that it does."""
-    try:
-        connection = psycopg2.connect(host="127.0.0.1", port=port, user=user, password=password, dbname="postgres")
-    except psycopg2.OperationalError:
-        return False
-    connection.autocommit = True
-    with contextlib.closing(connection), connection.cursor() as cursor:
-        cursor.execute(f'CREATE DATABASE "{database}"')
-    return True

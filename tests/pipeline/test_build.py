@@ -106,6 +106,8 @@ def test_a_killed_build_goes_on_and_gives_the_same_bytes(
     assert built(samples / "sources.yaml", home)["success"]
     assert {path: path.stat().st_mtime_ns for path in done} == done, "a finished unit was made again"
     assert contents(home) == contents(demo_home)
+    runs = json.loads(surgsigma("status", "--home", home, "--json").stdout)["runs"]
+    assert [run["status"] for run in runs] == ["SUCCESS", "FAILURE"], "the killed run must not look alive"
 
 
 def test_tables_can_be_read_while_they_are_rebuilt(samples: Path, demo_home: Path) -> None:

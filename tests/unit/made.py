@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import polars as pl
+from hypothesis import strategies as st
 
 from surgsigma_dagster.context.scene import scene_context
 from surgsigma_dagster.context.words import in_words
@@ -184,6 +185,55 @@ def verified(written: pl.DataFrame, scenes: pl.DataFrame) -> pl.DataFrame:
 def conversed(scenes: pl.DataFrame, seed: int = 7) -> pl.DataFrame:
     words = worded(scenes)
     return pl.concat([instantiate(words, task, seed=seed) for task in tasks().values()])
+
+
+# Scenes that hypothesis makes up: whatever the contract allows, and triplets' parts in view.
+
+
+@cache
+def concept_ids(kind: str, under: str = "") -> list[str]:
+    found = concepts().filter(pl.col("concept_id").str.starts_with(f"{kind}/{under}"))["concept_id"].to_list()
+    return [name for name in found if not name.endswith("/none")]
+
+
+@st.composite
+def any_frame(draw: st.DrawFn) -> Row:
+    """What one row of `scene_context` says of a frame."""
+    procedure = draw(st.sampled_from(["cholecystectomy", "gastric_bypass", "prostatectomy"]))
+
+    def maybe(kind: str, under: str = "") -> str | None:
+        return draw(st.sampled_from([None, *concept_ids(kind, under)]))
+
+    def boxed(concept_id: str) -> Row:
+        x1, y1 = draw(st.floats(0, 800)), draw(st.floats(0, 440))
+        box = (x1, y1, x1 + draw(st.floats(1, 54)), y1 + draw(st.floats(1, 40)))
+        corners = box if draw(st.booleans()) else (None,) * 4
+        return {"concept_id": concept_id, **dict(zip(("x1", "y1", "x2", "y2"), corners, strict=True))}
+
+    instruments = st.sampled_from(concept_ids("instrument"))
+    tissues = st.sampled_from(concept_ids("tissue"))
+    targets = st.one_of(tissues, st.sampled_from([None, "target/none", "target/fluid", "instrument/specimen_bag"]))
+    verbs = st.sampled_from([None, "verb/none", *concept_ids("verb")])
+    acting = draw(st.lists(st.fixed_dictionaries({"instrument": instruments, "verb": verbs, "target": targets}), max_size=3))
+    named = {one[part] for one in acting for part in ("instrument", "target") if one[part]}
+    in_view = draw(st.lists(instruments, max_size=3)) + sorted(name for name in named if name.startswith("instrument/"))
+    around = set(draw(st.lists(tissues, max_size=2))) | {name for name in named if name.startswith("tissue/")}
+    judged = draw(st.sampled_from([0, 0, 2, 3]))
+    criteria = zip(concept_ids("criterion")[:judged], draw(st.tuples(*[st.booleans()] * judged)), strict=True)
+    return {
+        "procedure_type": f"procedure/{procedure}",
+        "phase": maybe("phase", f"{procedure}/"),
+        "step": maybe("step", f"{procedure}/"),
+        "action": maybe("action"),
+        "instruments_complete": draw(st.booleans()),
+        "instruments": [boxed(name) for name in in_view],
+        "tissues": [boxed(name) for name in sorted(around)],
+        "triplets": [one for number, one in enumerate(acting) if one not in acting[:number]],
+        "criteria": [{"concept_id": concept_id, "met": met} for concept_id, met in criteria],
+    }
+
+
+any_scene = st.lists(any_frame(), min_size=1, max_size=8).map(lambda frames: scene(*frames))
 
 
 # A corpus of three sources, clean: one that may be released, one in-house that may not, one with criteria.

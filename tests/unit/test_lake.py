@@ -1,4 +1,5 @@
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from surgsigma_dagster.resources.lake import Lake, StageFailed, signature
 from tests.unit.made import native, table
 
-FEW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 Make = Callable[[list[str]], Mapping[str, pl.DataFrame]]
 
 
@@ -81,9 +82,9 @@ def test_a_failing_batch_leaves_the_others_done_and_every_reason_is_named(lake: 
     units = dict.fromkeys(("s__a", "s__b", "s__c", "s__d"), "1")
     with pytest.raises(StageFailed) as caught:
         rebuilt(lake, units, Maker(fails=("s__a", "s__c")))
-    assert str(caught.value) == (
-        "videos: 2 of 4 batches failed: ValueError: no luck with s__a; ValueError: no luck with s__c"
-    ) or str(caught.value).endswith("ValueError: no luck with s__c; ValueError: no luck with s__a")
+    head, *reasons = re.split(r": (?=ValueError)|; ", str(caught.value))
+    assert head == "videos: 2 of 4 batches failed"
+    assert sorted(reasons) == ["ValueError: no luck with s__a", "ValueError: no luck with s__c"]
     assert lake.shards("videos") == ["s__b", "s__d"]
     assert rebuilt(lake, units, Maker()) == ["s__a", "s__c"]
 
@@ -182,7 +183,7 @@ def test_a_shard_is_the_same_bytes_whatever_the_order_of_its_rows(
     written = set()
     for given_frame in (frame, frame.sample(fraction=1, shuffle=True, seed=seed), frame.reverse()):
         lake.write("native_presences", "lab__v", given_frame)
-        written.add(hashlib.sha256(lake.shard("native_presences", "lab__v").read_bytes()).hexdigest())
+        written.add(hashlib.sha256(lake.local("native_presences/lab__v.parquet").read_bytes()).hexdigest())
     assert len(written) == 1
 
 

@@ -251,3 +251,13 @@ def test_every_article_fits_its_name() -> None:
     table = concepts().filter(pl.col("article").is_in(["a", "an"]))
     vowel = table["name"].str.contains("^[aeiou]")
     assert (table["article"] == "an").equals(vowel)
+
+
+def test_a_phase_that_several_procedures_have_is_that_of_the_source() -> None:
+    def preparation(procedure_type: str | None) -> list[str]:
+        known = aliases("in_house", procedure_type=procedure_type)
+        return known.filter(field="phase", raw_value="preparation")["concept_id"].to_list()
+
+    assert preparation("procedure/cholecystectomy") == ["phase/cholecystectomy/preparation"]
+    assert preparation("procedure/gastric_bypass") == ["phase/gastric_bypass/preparation"]
+    assert preparation(None) == []

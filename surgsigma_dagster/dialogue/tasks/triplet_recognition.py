@@ -7,7 +7,8 @@ from surgsigma_dagster.dialogue.pools import others
 from surgsigma_dagster.dialogue.task import Task
 
 _ANNOTATED = pl.col("triplets").list.eval(
-    pl.element().struct.field("target").is_not_null() | (pl.element().struct.field("verb") == "verb/none")
+    (pl.element().struct.field("verb").is_not_null() & pl.element().struct.field("target").is_not_null())
+    | pl.element().struct.field("verb").eq_missing(pl.lit("verb/none"))
 )
 _CASE = (
     pl.when(pl.col("n_acts") == 0)
@@ -16,8 +17,7 @@ _CASE = (
     .then(pl.lit("one"))
     .otherwise(pl.lit("many"))
 )
-_IDLE_IS = pl.when(pl.col("n_idle") == 1).then(pl.lit("is")).otherwise(pl.lit("are"))
-_IDLE = pl.format("{} {} not interacting with any tissue", pl.col("idle"), _IDLE_IS)
+_IDLE = pl.format("{} {} not interacting with any tissue", "idle", "idle_is")
 
 TASK = Task(
     name="triplet_recognition",
@@ -39,5 +39,5 @@ TASK = Task(
     correct=pl.col("first_target"),
     wrong=others("target_pool", pl.col("target_names")),
     option_prefix=pl.col("first_doing"),
-    choosable=pl.col("n_acts") > 0,
+    choosable=pl.col("first_target").is_not_null(),
 )

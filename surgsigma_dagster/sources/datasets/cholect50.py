@@ -96,11 +96,11 @@ class CholecT50(Adapter):
                 raise SourceError(file, f"/categories/triplet/{id_}", "instrument,verb,target", repr(triplet))
         if (root / MAPPING).is_file():
             rows = table(root, MAPPING, MAPPING_COLUMNS)
-            parts = [
+            spoken = [
                 named(rows, id_, names[kind], places[kind]) for id_, kind in zip("IVT", PARTS, strict=True)
             ]
             rows = rows.with_columns(
-                name=pl.concat_str(parts, separator=","),
+                name=pl.concat_str(spoken, separator=","),
                 declared=named(rows, "# IVT", names["triplet"], places["triplet"]),
             )
             require(rows, pl.col("name") == pl.col("declared"), f"the triplet that {file} declares", "name")

@@ -1,0 +1,231 @@
+import json
+import re
+from collections import Counter
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+
+from surgsigma_dagster.dialogue.engine import filled
+from surgsigma_dagster.dialogue.task import tasks
+from surgsigma_dagster.schema.tables import Conversations
+from surgsigma_dagster.vocabulary.concepts import concepts
+from tests.unit.made import any_scene, concept_ids, conversed, instrument, scene, triplet
+
+FEW = settings(max_examples=25, deadline=None)
+# "None: no instrument …" and "none of" are English; a bare None is a value that was not there.
+LEFT_OVER = re.compile(r"[{}<>]|\bNone\b(?!:| of)|\bnull\b|\bnan\b|  |\bxxx\b| [.,;:]|\.\.|\bthe no\b|, and no target")
+NAMES = dict(concepts().select("concept_id", "name").iter_rows())
+PHASES = [f"phase/cholecystectomy/{name}" for name in ("preparation", "clipping_and_cutting", "gallbladder_packaging")]
+
+
+def spoken(row: dict[str, Any]) -> list[str]:
+    return [turn["content"] for turn in row["turns"]]
+
+
+def options(row: dict[str, Any]) -> dict[str, str]:
+    """Letter and text of a question's options."""
+    return dict(re.findall(r"\n([A-D])\. ([^\n]+)", row["turns"][1]["content"]))
+
+
+def talk(scenes: pl.DataFrame, task: str, form: str = "open") -> list[dict[str, Any]]:
+    said = conversed(scenes)
+    return said.filter((pl.col("task") == task) & (pl.col("form").cast(pl.String) == form)).sort("frame_id").to_dicts()
+
+
+# Over any scene
+
+
+@FEW
+@given(any_scene)
+def test_every_turn_is_said_to_the_end(scenes: pl.DataFrame) -> None:
+    said = conversed(scenes)
+    Conversations.validate(said, cast=True)
+    for row in said.to_dicts():
+        assert [turn["role"] for turn in row["turns"]] == ["system", "user", "assistant"]
+        for text in spoken(row):
+            assert text, row["conversation_id"]
+            assert not LEFT_OVER.search(text), (row["conversation_id"], text)
+            assert text == text.strip()
+        assert row["answer_text"] == spoken(row)[-1]
+        assert json.loads(row["answer"])
+
+
+@FEW
+@given(any_scene)
+def test_the_right_option_is_there_once_and_no_other_is_true(scenes: pl.DataFrame) -> None:
+    frames = {row["frame_id"]: row for row in scenes.to_dicts()}
+    for row in conversed(scenes).filter(pl.col("form").cast(pl.String) == "multiple choice").to_dicts():
+        offered, answer = options(row), json.loads(row["answer"])
+        right = offered.pop(answer["option"])
+        assert "\n" not in right
+        assert right not in offered.values()
+        assert len(set(offered.values())) == len(offered) in (1, 2, 3)
+        assert re.search(rf"\b{answer['option']}\b.*{re.escape(right.rstrip('.'))}", row["answer_text"], re.DOTALL)
+        true = [text.casefold() for text in true_options(row["task"], frames[row["frame_id"]])]
+        assert any(text in right.casefold() for text in true), (right, true)
+        assert not [text for text in offered.values() if _ends_or_is(text.casefold(), true)], (offered, true)
+
+
+def true_options(task: str, frame: dict[str, Any]) -> list[str]:
+    """What is true of a frame, in the words of its concepts: whatever an option of the task may say."""
+    if task in {"phase_recognition", "image_captioning"}:
+        return [f"{'in the phase ' if task == 'image_captioning' else ''}{NAMES[frame['phase']]}"]
+    if task == "step_recognition":
+        return [NAMES[frame["step"]]]
+    if task == "instrument_recognition":
+        return [NAMES[entry["concept_id"]] for entry in frame["instruments"]]
+    if task == "triplet_recognition":
+        return [f"the {NAMES[one['target']]}" for one in frame["triplets"] if one["target"] and one["verb"] != "verb/none"]
+    if task == "safety_assessment":
+        met = ["Yes" if entry["met"] else "No" for entry in frame["criteria"]]
+        return [" ".join(f"Criterion {number}: {word}." for number, word in enumerate(met, 1))]
+    (entry,) = [entry for entry in frame["instruments"] if entry["x1"] is not None]
+    column = min(int((entry["x1"] + entry["x2"]) / 2 / 854 * 3), 2)
+    line = min(int((entry["y1"] + entry["y2"]) / 2 / 480 * 3), 2)
+    cell = f"{['upper', 'middle', 'lower'][line]} {['left', 'centre', 'right'][column]}"
+    return ["centre" if cell == "middle centre" else cell]
+
+
+def _ends_or_is(text: str, true: list[str]) -> bool:
+    return any(text == one or text.endswith(f" {one}") or f" {one}. " in text for one in true)
+
+
+@FEW
+@given(any_scene)
+def test_neither_order_nor_company_changes_a_conversation(scenes: pl.DataFrame) -> None:
+    key = "conversation_id"
+    together = conversed(scenes).sort(key)
+    assert conversed(scenes.reverse()).sort(key).equals(together)
+    half = scenes.height // 2
+    if half:
+        apart = pl.concat([conversed(scenes.head(half)), conversed(scenes.tail(scenes.height - half))])
+        assert apart.sort(key).equals(together)
+
+
+# What is asked, and when
+
+
+def test_an_unknown_phase_is_not_asked_for() -> None:
+    assert talk(scene({"step": None}), "phase_recognition") == []
+
+
+def test_no_instrument_is_an_answer_only_where_absence_is_known() -> None:
+    known, unknown = {"instruments_complete": True}, {"instruments_complete": False}
+    assert len(talk(scene(known, unknown), "instrument_recognition")) == 1
+    assert json.loads(talk(scene(known), "instrument_recognition")[0]["answer"]) == {"instruments": []}
+
+
+def test_an_instrument_of_unknown_kind_is_located_but_not_named() -> None:
+    frame = {"instruments": [instrument("unspecified", 10, 10, 50, 50)], "instruments_complete": True}
+    assert talk(scene(frame), "instrument_recognition") == []
+    assert len(talk(scene(frame), "instrument_localization")) == 1
+
+
+def test_triplets_with_a_part_that_nobody_annotated_are_not_asked_for() -> None:
+    whole, no_target, no_verb = (
+        {"triplets": [triplet("hook", verb, target)]}
+        for verb, target in (("dissect", "gallbladder"), ("dissect", None), (None, "gallbladder"))
+    )
+    assert [row["frame_id"][-1] for row in talk(scene(no_target, whole, no_verb), "triplet_recognition")] == ["1"]
+
+
+def test_where_absence_is_unknown_no_instrument_is_offered_as_wrong() -> None:
+    frame = {"instruments": [instrument("hook")]}
+    assert talk(scene(frame), "instrument_recognition", "multiple choice") == []
+    assert len(talk(scene(frame | {"instruments_complete": True}), "instrument_recognition", "multiple choice")) == 1
+
+
+def test_two_hooks_have_no_one_place() -> None:
+    two = {"instruments": [instrument("hook", 0, 0, 9, 9), instrument("hook", 800, 400, 850, 450)]}
+    assert talk(scene(two), "instrument_localization", "multiple choice") == []
+
+
+def test_safety_is_asked_only_of_three_judged_criteria() -> None:
+    names = ("cvs_1_two_structures", "cvs_2_hepatocystic_triangle", "cvs_3_cystic_plate")
+    judged = [{"concept_id": f"criterion/{name}", "met": True} for name in names]
+    two, three = scene({"criteria": judged[:2]}), scene({"criteria": judged})
+    assert talk(two, "safety_assessment") == []
+    assert json.loads(talk(three, "safety_assessment")[0]["answer"])["critical_view_of_safety"] is True
+
+
+# English
+
+
+@pytest.mark.parametrize(
+    ("doing", "verb"),
+    [
+        ([triplet("grasper", "none", "target/none")], "grasper is not"),
+        ([triplet("scissors", "none", "target/none")], "scissors are not"),
+        ([triplet("grasper", "none", "target/none"), triplet("hook", "none", "target/none")], "grasper and the hook are not"),
+    ],
+)
+def test_idle_instruments_agree_with_their_verb(doing: list[dict[str, Any]], verb: str) -> None:
+    from tests.unit.made import reasoned
+
+    chains = reasoned(scene({"triplets": doing, "instruments": [instrument(one["instrument"].split("/")[1]) for one in doing]}))
+    (context,) = chains.filter(pl.col("task") == "triplet_recognition")["context"]
+    assert f"the {verb} interacting" in context
+
+
+def test_the_correct_statement_of_a_multiple_choice_is_a_sentence() -> None:
+    frame = {"triplets": [triplet("scissors", "cut", "cystic_duct")], "instruments": [instrument("scissors")]}
+    (row,) = talk(scene(frame), "triplet_recognition", "multiple choice")
+    offered = options(row)
+    assert offered[json.loads(row["answer"])["option"]] == "The scissors are cutting the cystic duct"
+    assert all(text.startswith("The scissors are cutting the ") for text in offered.values())
+
+
+# Choices by hash
+
+
+def test_phrasings_and_letters_are_spread_evenly() -> None:
+    frames = scene(*({"phase": PHASES[number % 3], "pts_s": float(number)} for number in range(900)))
+    said = conversed(frames).filter(pl.col("task") == "phase_recognition")
+    asked = said.filter(pl.col("form").cast(pl.String) == "open")["template_id"].str.extract(r":q(\d+):")
+    n = len(tasks()["phase_recognition"].templates.questions)
+    counts = Counter(asked)
+    assert len(counts) == n
+    assert max(counts.values()) < 3 * 900 / n
+    letters = Counter(said["answer"].str.json_path_match("$.option").drop_nulls())
+    assert set(letters) == set("ABCD")
+    assert min(letters.values()) > 180
+    phases = concept_ids("phase", "cholecystectomy/")
+    wrong = Counter(
+        text for row in said.filter(pl.col("form").cast(pl.String) != "open").to_dicts()
+        for letter, text in options(row).items() if letter != json.loads(row["answer"])["option"]
+    )  # fmt: skip
+    assert len(wrong) == len(phases)
+    assert max(wrong.values()) < 2.5 * min(wrong.values())
+
+
+def test_the_seed_moves_the_choices_and_nothing_else() -> None:
+    frames = scene(*({"phase": phase} for phase in PHASES * 10))
+    one, other = (conversed(frames, seed).sort("conversation_id") for seed in (1, 2))
+    assert one["conversation_id"].equals(other["conversation_id"])
+    assert not one["turns"].equals(other["turns"])
+    answers = [found["answer"].str.json_path_match("$.phase") for found in (one, other)]
+    assert answers[0].equals(answers[1])
+
+
+def test_a_template_id_leads_back_to_the_phrasings() -> None:
+    (row,) = talk(scene({"phase": PHASES[0]}), "phase_recognition")
+    templates = tasks()["phase_recognition"].templates
+    version, question, case, answer = re.fullmatch(r"phase_recognition@(\d+):q(\d+):([a-z]+?)(\d+)", row["template_id"]).groups()  # type: ignore[union-attr]
+    assert int(version) == templates.version
+    assert templates.questions[int(question)].format(procedure=NAMES["procedure/cholecystectomy"]) == spoken(row)[1]
+    told = templates.answers[case][int(answer)].format(phase=NAMES[PHASES[0]])
+    assert told[:1].upper() + told[1:] == spoken(row)[2]
+
+
+def test_a_slot_that_no_task_fills_is_an_error() -> None:
+    with pytest.raises(KeyError, match="nobody"):
+        filled(["{nobody} is here"], pl.lit(0), {"phase": pl.lit("x")})
+
+
+def test_phrasings_of_different_shape_are_filled_side_by_side() -> None:
+    phrasings = ["{a} and {b}.", "Only {b}", "Nothing", "{b}, {a}, {b}"]
+    rows = pl.DataFrame({"which": [0, 1, 2, 3], "a": ["x"] * 4, "b": ["y"] * 4})
+    said = rows.select(text=filled(phrasings, pl.col("which"), {"a": pl.col("a"), "b": pl.col("b")}))
+    assert said["text"].to_list() == ["x and y.", "Only y", "Nothing", "y, x, y"]
