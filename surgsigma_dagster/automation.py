@@ -10,7 +10,6 @@ from surgsigma_dagster.resources.corpus import Corpus
 REBUILD = dg.define_asset_job(
     "rebuild",
     selection=dg.AssetSelection.all(),
-    executor_def=dg.in_process_executor,
     description="The whole chain, from the sources to release and report. What is up to date is skipped.",
 )
 

@@ -42,5 +42,7 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
         schedules=[nightly_rebuild],
         sensors=[changed_videos],
         loggers={"console": console},
+        # Stages do their own parallel work; a process a step costs more than most steps.
+        executor=dg.in_process_executor,
         resources={**default_resources(home()), **(resources or {})},
     )

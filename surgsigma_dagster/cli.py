@@ -220,6 +220,46 @@ def check(
     raise typer.Exit(1 if any(row["severity"] == "error" for row in found["problems"]) else 0)
 
 
+@sources_app.command("list")
+def list_datasets(as_json: JsonOption = False) -> None:
+    """Which datasets are read, and on what terms."""
+    from surgsigma_dagster.sources.adapter import adapters
+
+    rows = [
+        {
+            "dataset": name,
+            "title": adapter.title,
+            "specialty": adapter.specialty,
+            "licence": adapter.licence.name,
+            "may be released": adapter.licence.redistribution,
+            "url": adapter.url,
+        }
+        for name, adapter in adapters().items()
+    ]
+    _print({"datasets": rows}, as_json)
+    if not as_json:
+        _table("datasets", rows)
+
+
+@sources_app.command("detect")
+def detect(
+    folder: Annotated[Path, typer.Argument(help="A folder, or one that holds several.", exists=True, file_okay=False)],
+    as_json: JsonOption = False,
+) -> None:
+    """Name the datasets in a folder (or in the folders inside it), with the evidence, as sources.yaml entries."""
+    from surgsigma_dagster.plan import detected
+
+    rows = detected(folder.resolve())
+    _print({"found": rows}, as_json)
+    if not as_json:
+        _table("found", rows)
+        if rows:
+            print("sources:")
+        for row in rows:
+            print(f"  - {{name: {row['dataset']}, dataset: {row['dataset']}, root: {json.dumps(row['root'])}}}")
+    raise typer.Exit(0 if rows else 1)
+
+
 @app.command("version")
 def show_version() -> None:
     """Print the version."""

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -9,7 +10,7 @@ import polars as pl
 from surgsigma_dagster.resources.corpus import Corpus
 from surgsigma_dagster.resources.listing import Listed
 from surgsigma_dagster.schema.native import NATIVE
-from surgsigma_dagster.sources.adapter import NativeLabels
+from surgsigma_dagster.sources.adapter import NativeLabels, adapters
 from surgsigma_dagster.sources.config import SourceEntry, SourcesConfig
 from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.video.binary import MediaError
@@ -58,6 +59,20 @@ def _measured(listed: Listed) -> tuple[float, int, float]:
     except MediaError:
         return 0.0, path.stat().st_size, 0.0
     return seconds, path.stat().st_size, seconds * width * height
+
+
+def detected(folder: Path) -> list[dict[str, Any]]:
+    """Which datasets lie in `folder`, or else in the folders inside it: dataset, root, evidence."""
+    for roots in ([folder], sorted(path for path in folder.iterdir() if path.is_dir())):
+        found = [
+            {"dataset": name, "root": str(root), "evidence": evidence}
+            for root in roots
+            for name, adapter in adapters().items()
+            if (evidence := adapter.detect(root))
+        ]
+        if found:
+            return found
+    return []
 
 
 def checked(config: SourcesConfig) -> dict[str, list[dict[str, Any]]]:

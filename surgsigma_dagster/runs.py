@@ -25,11 +25,9 @@ nux:
 python_logs:
   managed_python_loggers: [surgsigma]
   python_log_level: INFO
-run_coordinator:
-  module: dagster.core.run_coordinator
-  class: QueuedRunCoordinator
-  config:
-    max_concurrent_runs: 1
+concurrency:
+  runs: {max_concurrent_runs: 1}
+  pools: {default_limit: 1}
 """
 _WORKSPACE_YAML = """\
 load_from:

@@ -90,6 +90,14 @@ def test_doctor_finds_nothing_missing_here_and_names_what_is(tmp_path: Path, mon
     assert all(row["ok"] for row in rows)
 
 
+def test_detect_names_every_sample_source_and_nothing_else(samples: Path) -> None:
+    found = json.loads(surgsigma("sources", "detect", samples, "--json").stdout)["found"]
+    assert {row["dataset"]: Path(row["root"]).name for row in found} == {
+        "cholec80": "cholec80", "cholect50": "CholecT50", "endoscapes": "endoscapes", "in_house": "in_house",
+        "psi_ava": "psi-ava",
+    }  # fmt: skip
+
+
 def test_plan_says_what_would_be_built_before_anything_runs(samples: Path, tmp_path: Path) -> None:
     rows = json.loads(
         surgsigma("plan", "--sources", samples / "sources.yaml", "--home", tmp_path / "home", "--json").stdout
