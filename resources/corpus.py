@@ -73,7 +73,11 @@ class Corpus(dg.ConfigurableResource):
         if path.is_file():
             return self._hashes.sha256(path)
         return signature(
-            [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in sorted(path.iterdir()) if file.is_file()]
+            [
+                [file.relative_to(path).as_posix(), file.stat().st_size, file.stat().st_mtime_ns]
+                for file in sorted(path.rglob("*"))
+                if file.is_file()
+            ]
         )
 
     def ingestion_signatures(self, listing: Listing) -> dict[str, str]:
@@ -177,10 +181,8 @@ class Corpus(dg.ConfigurableResource):
         if native.media == "none" or path is None or not path.exists():
             row |= {"status": "absent", "reason": "the source holds labels only"}
         elif native.media == "images":
-            first = next((p for p in sorted(path.rglob("*")) if p.suffix.lower() in {".png", ".jpg", ".jpeg"}), None)
-            if first:
-                with Image.open(first) as image:
-                    row["width"], row["height"] = image.size
+            pictures = (p for p in sorted(path.rglob("*")) if p.suffix.lower() in {".png", ".jpg", ".jpeg"})
+            row["width"], row["height"] = next(filter(None, map(_image_size, pictures)), (None, None))
         else:
             row["sha256"] = self._hashes.sha256(path)
             try:
@@ -479,3 +481,12 @@ class Corpus(dg.ConfigurableResource):
 
 def _sourced(source: str) -> list[pl.Expr]:
     return [pl.lit(source).alias("source"), pl.concat_str(pl.lit(f"{source}/"), "video").alias("video_id")]
+
+
+def _image_size(path: Path) -> tuple[int, int] | None:
+    """Width and height of a picture; None where it cannot be read: `frames` says so."""
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except OSError:
+        return None

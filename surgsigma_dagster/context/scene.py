@@ -40,9 +40,7 @@ def scene_context(
         rows.join(_acting(labels["triplets"]), on="frame_id", how="left")
         .join(_judged(labels["criteria"]), on="frame_id", how="left")
         .join(_complete(labels["presences"]), on="frame_id", how="left")
-        .join(
-            used.group_by("frame_id").agg(label_ids=pl.col("label_id").unique().sort()), on="frame_id", how="inner"
-        )
+        .join(used.group_by("frame_id").agg(label_ids=pl.col("label_id").unique().sort()), on="frame_id", how="inner")
     )
     return conform("scene_context", _without_nulls(rows))
 
@@ -60,7 +58,9 @@ def _during(frames: pl.DataFrame, intervals: pl.DataFrame) -> pl.DataFrame:
     counted = pl.col("start_frame").is_not_null()
     by_number = pl.col("frame_index").is_between(pl.col("start_frame"), pl.col("end_frame"))
     by_time = (pl.col("pts_s") >= pl.col("start_s") - 1e-6) & (pl.col("pts_s") < pl.col("end_s") - 1e-6)
-    spans = intervals.select("video_id", "track", "concept_id", "label_id", "start_s", "end_s", "start_frame", "end_frame")
+    spans = intervals.select(
+        "video_id", "track", "concept_id", "label_id", "start_s", "end_s", "start_frame", "end_frame"
+    )
     return (
         frames.lazy()
         .select("frame_id", "video_id", "frame_index", "pts_s")
@@ -85,9 +85,7 @@ def _visible(labels: Mapping[str, pl.DataFrame], kind: str, name: str) -> pl.Dat
             labels["presences"].filter(is_kind & pl.col("present")).select("frame_id", "concept_id"),
             labels["masks"].filter(is_kind).select("frame_id", "concept_id"),
             labels["triplets"].filter(is_kind).select("frame_id", "concept_id"),
-            labels["triplets"]
-            .select("frame_id", concept_id="target_concept_id")
-            .filter(is_kind),
+            labels["triplets"].select("frame_id", concept_id="target_concept_id").filter(is_kind),
         ]
     ).unique()
     unboxed = named.join(boxes, on=["frame_id", "concept_id"], how="anti")

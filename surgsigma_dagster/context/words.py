@@ -7,7 +7,13 @@ cannot support is null, never filled in.
 import polars as pl
 
 NUMBER_WORDS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
-UNSPECIFIED = "instrument/unspecified"
+# Labels that say where an instrument is, and not which one.
+UNNAMED = [
+    "instrument/unspecified",
+    "instrument/robotic_shaft",
+    "instrument/robotic_wrist",
+    "instrument/robotic_clasper",
+]
 
 
 def listed(items: pl.Expr) -> pl.Expr:
@@ -16,8 +22,16 @@ def listed(items: pl.Expr) -> pl.Expr:
     n = items.list.len()
     head = items.list.head(n - 1).list.join(", ")
     return (
-        pl.when(n == 1).then(items.list.first()).when(n > 1).then(pl.concat_str(head, pl.lit(" and "), items.list.last()))
-    )  # fmt: skip
+        pl.when(n == 1)
+        .then(items.list.first())
+        .when(n > 1)
+        .then(pl.concat_str(head, pl.lit(" and "), items.list.last()))
+    )
+
+
+def all_named(instruments: pl.Expr) -> pl.Expr:
+    """Whether every concept id of a list names a kind of instrument."""
+    return ~pl.any_horizontal([instruments.list.contains(concept_id) for concept_id in UNNAMED])
 
 
 def sentence(text: pl.Expr) -> pl.Expr:
@@ -43,10 +57,11 @@ def in_words(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
 
     Added columns, all nullable text unless said: procedure_name; phase_name, phase_definition, step_name,
     step_definition, action_name; instruments_said (`a grasper and two hooks`), instrument_names (list), placed
-    (`a hook in the upper left`), placed_all (the same, where every instrument has a box), areas (list), looks (sentences), boxes (`hook (369,0),(877,567); …`), n_boxes; tissues_said, n_tissues; acts
+    (`a hook in the upper left`), placed_all (the same, where every instrument has a box), areas (list), looks
+    (sentences), boxes (`hook (369,0),(877,567); …`), n_boxes; tissues_said, n_tissues; acts
     (`the hook is dissecting the gallbladder; …`, targets where they are known), triplets_said (those with a
-    target), n_acts (their number), first_doing (`the hook is dissecting the`), first_target, target_names (list), idle (`the grasper`), idle_is (`is`, `are`); criteria_said (`Criterion 1: Yes. …`), n_met,
-    n_judged.
+    target), n_acts (their number), first_doing (`the hook is dissecting the`), first_target, target_names (list), idle
+    (`the grasper`), idle_is (`is`, `are`); criteria_said (`Criterion 1: Yes. …`), n_met, n_judged.
     """
     rows = scene
     for column in ("procedure_type", "phase", "step", "action"):
@@ -61,7 +76,12 @@ def in_words(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
             how="left",
             maintain_order="left",
         )
-    for part in (_instruments(scene, concepts), _tissues(scene, concepts), _acts(scene, concepts), _criteria(scene, concepts)):
+    for part in (
+        _instruments(scene, concepts),
+        _tissues(scene, concepts),
+        _acts(scene, concepts),
+        _criteria(scene, concepts),
+    ):
         rows = rows.join(part, on="frame_id", how="left", maintain_order="left")
     every = pl.col("n_boxes") == pl.col("instruments").list.len()
     return rows.with_columns(
@@ -72,12 +92,7 @@ def in_words(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
 
 
 def _entries(scene: pl.DataFrame, column: str) -> pl.DataFrame:
-    return (
-        scene.select("frame_id", "width", "height", column)
-        .explode(column)
-        .drop_nulls(column)
-        .unnest(column)
-    )
+    return scene.select("frame_id", "width", "height", column).explode(column).drop_nulls(column).unnest(column)
 
 
 def _counted(n: pl.Expr) -> pl.Expr:
@@ -103,10 +118,20 @@ def _instruments(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
     names = by_kind.group_by("frame_id", maintain_order=True).agg(
         instruments_said=pl.col("said"),
         instrument_names=pl.col("name"),
-        looks=pl.concat_str(pl.lit("The "), pl.when(pl.col("n") > 1).then(pl.coalesce("plural", "name")).otherwise("name"), shows, "appearance", pl.lit(".")).drop_nulls().str.join(" "),
+        looks=pl.concat_str(
+            pl.lit("The "),
+            pl.when(pl.col("n") > 1).then(pl.coalesce("plural", "name")).otherwise("name"),
+            shows,
+            "appearance",
+            pl.lit("."),
+        )
+        .drop_nulls()
+        .str.join(" "),
     )
     boxed = entries.drop_nulls("x1").with_columns(
-        where=area((pl.col("x1") + pl.col("x2")) / 2 / pl.col("width"), (pl.col("y1") + pl.col("y2")) / 2 / pl.col("height"))
+        where=area(
+            (pl.col("x1") + pl.col("x2")) / 2 / pl.col("width"), (pl.col("y1") + pl.col("y2")) / 2 / pl.col("height")
+        )
     )
     corner = [pl.col(side).round().cast(pl.Int64) for side in ("x1", "y1", "x2", "y2")]
     places = (
@@ -133,9 +158,11 @@ def _plural(number: pl.Expr) -> pl.Expr:
 def _tissues(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
     entries = _entries(scene, "tissues").unique(["frame_id", "concept_id"], maintain_order=True)
     named = entries.join(concepts.select("concept_id", "name"), on="concept_id", how="left", maintain_order="left")
-    return named.group_by("frame_id", maintain_order=True).agg(
-        tissues_said=pl.concat_str(pl.lit("the "), "name"), n_tissues=pl.len()
-    ).with_columns(listed(pl.col("tissues_said")))
+    return (
+        named.group_by("frame_id", maintain_order=True)
+        .agg(tissues_said=pl.concat_str(pl.lit("the "), "name"), n_tissues=pl.len())
+        .with_columns(listed(pl.col("tissues_said")))
+    )
 
 
 def _acts(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
@@ -178,12 +205,14 @@ def _acts(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
             target_names=pl.col("target_name").filter("acted_on").unique().sort(),
         )
         .join(
-            idle.group_by("frame_id", maintain_order=True).agg(
+            idle.group_by("frame_id", maintain_order=True)
+            .agg(
                 idle=pl.col("clause").unique(maintain_order=True),
                 idle_is=pl.when((pl.col("clause").n_unique() > 1) | _plural(pl.col("instrument_number")).any())
                 .then(pl.lit("are"))
                 .otherwise(pl.lit("is")),
-            ).with_columns(listed(pl.col("idle"))),
+            )
+            .with_columns(listed(pl.col("idle"))),
             on="frame_id",
             how="full",
             coalesce=True,
@@ -201,5 +230,10 @@ def _criteria(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
         judged.join(concepts.select("concept_id", "definition"), on="concept_id", how="left", maintain_order="left")
         .with_columns(said=said)
         .group_by("frame_id", maintain_order=True)
-        .agg(criteria_said=pl.col("said").str.join(" "), criteria_defined=pl.col("definition").str.join(" "), n_met=pl.col("met").sum(), n_judged=pl.len())
+        .agg(
+            criteria_said=pl.col("said").str.join(" "),
+            criteria_defined=pl.col("definition").str.join(" "),
+            n_met=pl.col("met").sum(),
+            n_judged=pl.len(),
+        )
     )

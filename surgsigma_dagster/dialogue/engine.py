@@ -111,10 +111,7 @@ def _choice_turns(task: Task, seed: int) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
     stem = _pick(len(templates.multiple_choice), "stem", seed)
     reply = _pick(len(templates.choice_answers), "choice", seed)
     slots = {**task.choice_slots, "procedure": pl.col("procedure_name")}
-    option = [
-        pl.concat_str(task.option_prefix, pl.col(f"item_{k}"), task.option_suffix)
-        for k in range(len(_LETTERS))
-    ]
+    option = [pl.concat_str(task.option_prefix, pl.col(f"item_{k}"), task.option_suffix) for k in range(len(_LETTERS))]
     lines = [
         pl.concat_str(pl.lit(f"\n{letter}. "), _capital(text)).fill_null("")
         for letter, text in zip(_LETTERS, option, strict=True)
@@ -131,9 +128,7 @@ def _capital(text: pl.Expr) -> pl.Expr:
     return pl.concat_str(text.str.slice(0, 1).str.to_uppercase(), text.str.slice(1))
 
 
-def _conversations(
-    rows: pl.LazyFrame, task: Task, seed: int, turns: tuple[pl.Expr, pl.Expr, pl.Expr]
-) -> pl.DataFrame:
+def _conversations(rows: pl.LazyFrame, task: Task, seed: int, turns: tuple[pl.Expr, pl.Expr, pl.Expr]) -> pl.DataFrame:
     asked, answered, template = turns
     form = pl.col("form").str.replace(" ", "_")
     system = _pick(len(task.templates.system), "system", seed)
@@ -152,7 +147,9 @@ def _conversations(
         system=filled(task.templates.system, system, {"procedure": pl.col("procedure_name")}),
         answer=pl.struct(*(value.alias(name) for name, value in answer.items())).struct.json_encode(),
         media=pl.concat_list(
-            pl.struct(kind=pl.lit("image"), frame_id="frame_id", root=pl.col("image_root").cast(pl.String), path="image_path")
+            pl.struct(
+                kind=pl.lit("image"), frame_id="frame_id", root=pl.col("image_root").cast(pl.String), path="image_path"
+            )
         ),
         status=pl.lit("accepted"),
     )

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from surgsigma_dagster.context.words import UNSPECIFIED
+from surgsigma_dagster.context.words import UNNAMED
 
 AREAS = [
     "upper left", "upper centre", "upper right", "middle left", "centre", "middle right", "lower left",
@@ -21,7 +21,7 @@ def with_pools(words: pl.DataFrame, aliases: pl.DataFrame, concepts: pl.DataFram
     phase_pool and step_pool of the procedure, area_pool and verdict_pool, which are the same for all.
     """
     named = concepts.select("concept_id", "kind", "name")
-    unnamed = pl.col("concept_id").str.ends_with("/none") | (pl.col("concept_id") == UNSPECIFIED)
+    unnamed = pl.col("concept_id").str.ends_with("/none") | pl.col("concept_id").is_in(UNNAMED)
     of_source = aliases.join(named, on="concept_id").filter(~unnamed)
     for column, field, kind in (("instrument_pool", "instrument", "instrument"), ("target_pool", "target", "tissue")):
         pool = (

@@ -121,7 +121,10 @@ def rows_have_videos(tables: Tables) -> pl.LazyFrame:
 @rule("concepts", checked=("sources", "videos", *LABELS))
 def concepts_are_closed(tables: Tables) -> pl.LazyFrame:
     """Every concept id of a label is in the vocabulary, and a track holds concepts of its own kind."""
-    columns = [(kind, "concept_id") for kind in LABELS] + [("triplets", "verb_concept_id"), ("triplets", "target_concept_id")]
+    columns = [(kind, "concept_id") for kind in LABELS] + [
+        ("triplets", "verb_concept_id"),
+        ("triplets", "target_concept_id"),
+    ]
     columns += [("sources", "procedure_type"), ("videos", "procedure_type")]
     unknown = [_orphans(tables, kind, column, "concepts", "concept_id") for kind, column in columns]
     stray = tables["intervals"].filter(
@@ -224,7 +227,8 @@ def one_split_per_procedure(tables: Tables) -> pl.LazyFrame:
     pictures = talk.join(tables["frames"].select("frame_id", "sha256"), on="frame_id")
     return pl.concat(
         [
-            found.group_by(key)
+            found.drop_nulls(key)
+            .group_by(key)
             .agg(pl.col("split").unique().sort())
             .filter(pl.col("split").list.len() > 1)
             .select(example=pl.format("{} in {}", key, pl.col("split").list.join(" and ")))

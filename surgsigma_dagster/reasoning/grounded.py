@@ -11,7 +11,7 @@ from surgsigma_dagster.schema.tables import Reasoning
 
 GENERATOR = "grounded"
 
-_VIEW = pl.format("This is an endoscopic view of a {}.", "procedure_name")
+_VIEW = pl.format("This is a view of the operative field during {}.", "procedure_name")
 _SEEN = (
     pl.when(pl.col("placed_all").is_not_null())
     .then(pl.format(" In view: {}.", "placed_all"))

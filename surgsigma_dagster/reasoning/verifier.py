@@ -6,19 +6,20 @@ the first fault found, or stays "not run"; it never gets a pass by default.
 
 import polars as pl
 
+from surgsigma_dagster.context.words import NUMBER_WORDS
 from surgsigma_dagster.schema.tables import conform
 
 LEVELS = ("perception", "relation", "context")
-GIVEAWAYS = ["according to the label", "annotation", "annotated", "ground truth", "dataset", "the label"]
-RESIDUE = r"\{\w*\}|<[^>]*>|\bxxx\b|\bTODO\b|\bnull\b|\bnan\b|<\|"
+GIVEAWAYS = r"(?i)\b(label\w*|annotat\w*|ground truth|data ?set)\b"
+RESIDUE = r"[{}]|<[^>]*>|<\||(?i:\b(?:xxx|todo|null|nan)\b)"
+_NO_INSTRUMENT = r"(?i)\bno (?:surgical )?(?:instruments?|tools?)\b"
+_MANY = [*NUMBER_WORDS[2:], "many"]
 _NAMED_KINDS = ["instrument", "tissue", "target", "phase", "step", "criterion", "event"]
 
 
 def _spaced(text: pl.Expr) -> pl.Expr:
     """Words in lower case, each with a blank of its own on both sides, so that patterns match whole words."""
-    return pl.concat_str(
-        pl.lit(" "), text.str.to_lowercase().str.replace_all(r"[^\p{L}\p{N}]+", "  "), pl.lit(" ")
-    )
+    return pl.concat_str(pl.lit(" "), text.str.to_lowercase().str.replace_all(r"[^\p{L}\p{N}]+", "  "), pl.lit(" "))
 
 
 def _terms(concepts: pl.DataFrame) -> pl.DataFrame:
@@ -42,9 +43,10 @@ def _mentions(text: pl.Expr, terms: pl.DataFrame) -> pl.Expr:
 
 
 def _allowed(scene: pl.DataFrame, concepts: pl.DataFrame, terms: pl.DataFrame) -> pl.DataFrame:
-    """What a chain on each frame may name and count: frame_id, terms (list), numbers (list).
+    """What a chain on each frame may name and count: frame_id, terms, early_terms, numbers, counts (lists).
 
-    That is its own concepts' names, and whatever their definitions and looks name.
+    That is its own concepts' names, and whatever their definitions and looks name; before level 3 (`early_terms`)
+    definitions add nothing, since they name what a thing is about, not what is in view.
     """
     own = (
         pl.concat(
@@ -63,22 +65,27 @@ def _allowed(scene: pl.DataFrame, concepts: pl.DataFrame, terms: pl.DataFrame) -
         .drop_nulls()
         .unique()
     )
-    told = pl.concat_str(pl.col("definition"), pl.col("appearance").fill_null(""), separator=" ")
+    looks = pl.concat_str(pl.col("name"), pl.col("appearance").fill_null(""), separator=" . ")
+    told = pl.concat_str(looks, "definition", separator=" . ")
     by_concept = (
-        concepts.select("concept_id", told=told)
+        concepts.select("concept_id", looks=looks, told=told)
         .with_columns(
-            told_terms=_mentions(pl.col("told"), terms), told_numbers=pl.col("told").str.extract_all(r"\d+")
+            told_terms=_mentions(pl.col("told"), terms),
+            looks_terms=_mentions(pl.col("looks"), terms),
+            told_numbers=pl.col("told").str.extract_all(r"\d+"),
         )
         .join(terms.group_by("concept_id").agg(pl.col("term")), on="concept_id", how="left")
         .select(
             "concept_id",
             "told_numbers",
             terms=pl.concat_list(pl.col("term").fill_null([]), "told_terms"),
+            early_terms=pl.concat_list(pl.col("term").fill_null([]), "looks_terms"),
         )
     )
     joined = own.join(by_concept, on="concept_id")
     flat = joined.group_by("frame_id").agg(
         terms=pl.col("terms").explode(empty_as_null=True).drop_nulls().unique(),
+        early_terms=pl.col("early_terms").explode(empty_as_null=True).drop_nulls().unique(),
         numbers=pl.col("told_numbers").explode(empty_as_null=True).drop_nulls().unique(),
     )
     corners = (
@@ -93,15 +100,28 @@ def _allowed(scene: pl.DataFrame, concepts: pl.DataFrame, terms: pl.DataFrame) -
         .with_columns(ordinals=pl.int_ranges(1, pl.col("n") + 1).cast(pl.List(pl.String)))
         .select("frame_id", "ordinals")
     )
+    several = (
+        _members(scene, "instruments", "concept_id")
+        .group_by("frame_id", "concept_id")
+        .len("n")
+        .filter(pl.col("n") > 1)
+        .join(terms, on="concept_id")
+        .with_columns(
+            word=pl.col("n").replace_strict(dict(enumerate(NUMBER_WORDS)), default="many", return_dtype=pl.String)
+        )
+        .group_by("frame_id")
+        .agg(counts=pl.format(" {} {}", "word", "term"))
+    )
     return (
-        flat.join(corners, on="frame_id", how="left")
+        flat.join(several, on="frame_id", how="left")
+        .join(corners, on="frame_id", how="left")
         .join(ordinals, on="frame_id", how="left")
         .select(
             "frame_id",
             "terms",
-            numbers=pl.concat_list(
-                "numbers", pl.col("corners").fill_null([]), pl.col("ordinals").fill_null([])
-            ),
+            "early_terms",
+            pl.col("counts").fill_null([]),
+            numbers=pl.concat_list("numbers", pl.col("corners").fill_null([]), pl.col("ordinals").fill_null([])),
         )
     )
 
@@ -110,6 +130,10 @@ def _members(scene: pl.DataFrame, column: str, *fields: str) -> pl.DataFrame:
     return (
         scene.select("frame_id", column).explode(column).drop_nulls(column).unnest(column).select("frame_id", *fields)
     )
+
+
+def _first(found: str) -> pl.Expr:
+    return pl.col(found).list.sort().list.first().str.replace_all("  ", " ").str.strip_chars_end()
 
 
 def verify(
@@ -121,6 +145,11 @@ def verify(
     frame that `scene` does not hold, or of an unknown task, stays "not run".
     """
     terms = _terms(concepts)
+    counted = [
+        f" {word} {term}"
+        for term in terms.filter(pl.col("concept_id").str.starts_with("instrument/"))["term"].unique().sort()
+        for word in _MANY
+    ]
     whole = pl.concat_str(*LEVELS, separator=" ")
     early = pl.concat_str("perception", "relation", separator=" ")
     withheld: pl.Expr = pl.lit(None, pl.String)
@@ -129,7 +158,9 @@ def verify(
             withheld = pl.when(pl.col("task") == task).then(pl.col(column)).otherwise(withheld)
     known = chains.join(_allowed(scene, concepts, terms), on="frame_id", how="left", maintain_order="left")
     known = known.join(
-        scene.select("frame_id", "phase", "step", "instruments_complete", n_instruments=pl.col("instruments").list.len()),
+        scene.select(
+            "frame_id", "phase", "step", "instruments_complete", n_instruments=pl.col("instruments").list.len()
+        ),
         on="frame_id",
         how="left",
         maintain_order="left",
@@ -141,24 +172,35 @@ def verify(
         how="left",
         maintain_order="left",
     ).with_columns(
-        strange=_mentions(whole, terms).list.set_difference(pl.col("terms")),
+        missing=pl.any_horizontal(
+            [pl.col(level).str.strip_chars().str.len_chars().fill_null(0) == 0 for level in (*LEVELS, "conclusion")]
+        ),
+        strange=pl.concat_list(
+            _mentions(early, terms).list.set_difference(pl.col("early_terms")),
+            _mentions(whole, terms).list.set_difference(pl.col("terms")),
+        ),
+        miscounted=_spaced(whole).str.extract_many(counted).list.set_difference(pl.col("counts")),
         uncounted=whole.str.extract_all(r"\d+").list.set_difference(pl.col("numbers")),
         early=_mentions(early, terms).list.set_intersection(pl.col("withheld_terms")),
-        giveaway=whole.str.to_lowercase().str.extract_many(GIVEAWAYS),
+        giveaway=whole.str.extract(GIVEAWAYS),
         residue=whole.str.extract(f"({RESIDUE})"),
-        empty=whole.str.contains("no instrument", literal=True) | whole.str.contains("(?i)no instrument is"),
+        empty=whole.str.contains(_NO_INSTRUMENT),
     )
     fault = (
-        pl.when(pl.col("residue").is_not_null())
+        pl.when("missing")
+        .then(pl.lit("a level or the answer is missing"))
+        .when(pl.col("residue").is_not_null())
         .then(pl.format("placeholder left: {}", "residue"))
-        .when(pl.col("giveaway").list.len() > 0)
-        .then(pl.format("speaks of the labels: {}", pl.col("giveaway").list.first()))
+        .when(pl.col("giveaway").is_not_null())
+        .then(pl.format("speaks of the labels: {}", "giveaway"))
         .when(pl.col("strange").list.len() > 0)
-        .then(pl.format("names what the labels do not:{}", pl.col("strange").list.sort().list.first().str.replace_all("  ", " ").str.strip_chars_end()))
+        .then(pl.format("names what the labels do not:{}", _first("strange")))
         .when(pl.col("uncounted").list.len() > 0)
-        .then(pl.format("a number that no label holds: {}", pl.col("uncounted").list.sort().list.first()))
+        .then(pl.format("a number that no label holds: {}", _first("uncounted")))
+        .when(pl.col("miscounted").list.len() > 0)
+        .then(pl.format("a count that no label holds:{}", _first("miscounted")))
         .when(pl.col("early").list.len() > 0)
-        .then(pl.format("states the answer before level 3:{}", pl.col("early").list.first().str.replace_all("  ", " ").str.strip_chars_end()))
+        .then(pl.format("states the answer before level 3:{}", _first("early")))
         .when(pl.col("empty") & (pl.col("n_instruments") > 0))
         .then(pl.lit("says that no instrument is visible, where labels name one"))
         .when(~pl.col("context").str.ends_with(pl.col("conclusion")))

@@ -29,7 +29,12 @@ class Released:
 
 
 def released_sources(sources: pl.DataFrame, audience: str) -> tuple[list[str], dict[str, str]]:
-    """Sources in a release for `audience`, and why the others are not."""
+    """Sources in a release for `audience`, and why the others are not.
+
+    Raises `ValueError` for an audience other than public or internal: a slip of the pen must not open a release.
+    """
+    if audience not in ("public", "internal"):
+        raise ValueError(f"a release is public or internal, not {audience!r}")
     held: dict[str, str] = {}
     for row in sources.to_dicts():
         if audience == "public" and not row["may_be_released"]:
@@ -108,6 +113,7 @@ def _released_path(part: Callable[[str], pl.Expr]) -> pl.Expr:
 
 def _place(original: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
+    original = original.resolve()  # a link to a symlink would leave without its picture
     try:
         os.link(original, target)
     except OSError:

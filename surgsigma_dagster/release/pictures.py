@@ -64,7 +64,9 @@ def contact_sheet(
         tile = np.zeros((210, 304, 3), np.uint8)
         image = image[:188]
         tile[: image.shape[0], 2 : 2 + image.shape[1]] = image
-        cv2.putText(tile, row["frame_id"][-46:], (4, 202), cv2.FONT_HERSHEY_SIMPLEX, 0.34, (230, 230, 230), 1, cv2.LINE_AA)
+        cv2.putText(
+            tile, row["frame_id"][-46:], (4, 202), cv2.FONT_HERSHEY_SIMPLEX, 0.34, (230, 230, 230), 1, cv2.LINE_AA
+        )
         pictures.append(tile)
     columns = min(4, len(pictures))
     pictures += [np.zeros_like(pictures[0])] * (-len(pictures) % columns)

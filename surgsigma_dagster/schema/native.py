@@ -2,7 +2,8 @@
 
 A record says what stands in a file and where; concepts, pixels and seconds of another clock come later, in
 harmonization. `locator` is a line (`line 12`, `lines 2-1502`), a JSON pointer (`/annotations/16/0`, a range
-`/annotations/16..20`), an XPath (`/annotation/object[2]`) or `file` for the whole of it: a person finds the place. `n_rows` is the number of native rows that one record stands for.
+`/annotations/16..20`), an XPath (`/annotation/object[2]`) or `file` for the whole of it: a person finds the place.
+`n_rows` is the number of native rows that one record stands for.
 """
 
 import dataframely as dy
@@ -41,7 +42,7 @@ class NativeBoxes(NativeRecord):
     """A box around something visible, as the file states it: bounds are checked in harmonization."""
 
     frame_index = dy.Int64(min=0, description="Native frame number")
-    field = dy.String(description="instrument, object or tissue")
+    field = dy.String(description="instrument, object or tissue; action where a box encloses an action")
     raw_value = dy.String(description="The class, verbatim")
     x1 = dy.Float64(description="Left edge, in `unit`")
     y1 = dy.Float64(description="Top edge, in `unit`")

@@ -28,6 +28,7 @@ Specialty = Literal[
     "Colorectal",
     "Ophthalmology",
     "Neurosurgery",
+    "Gastroenterology",
     "General",
 ]
 

@@ -34,9 +34,7 @@ def labelled_frames(native: Native) -> pl.Series:
     return pl.concat(numbers).unique().sort()
 
 
-def gridded_frames(
-    native: Native, video: NativeVideo, every_s: float, timestamps: pl.DataFrame
-) -> pl.Series:
+def gridded_frames(native: Native, video: NativeVideo, every_s: float, timestamps: pl.DataFrame) -> pl.Series:
     """Native numbers of the frames at multiples of `every_s` seconds inside labelled stretches of a video file.
 
     Where labels count frames, the frame is the one of that number (Cholec80: frame 25k at second k). Where they
@@ -135,9 +133,7 @@ def frames_of_video(
     absent = frames.filter(pl.col("status") == "absent")
     rejects = [_turned_down(absent, "frame_beyond_video_end", video.path)]
     if reason is not None:
-        rejects.append(
-            unit_reject("frames", "undecodable_video", reason, source, video_id=video_id, file=video.path)
-        )
+        rejects.append(unit_reject("frames", "undecodable_video", reason, source, video_id=video_id, file=video.path))
     return FrameSet(frames, pl.concat(rejects), images)
 
 
@@ -151,9 +147,7 @@ def _out_of_step(frames: pl.Series, promised: pl.Series, shown: list[float]) -> 
     return f"frame {frames[at]} is presented at {decoded[at]:.3f} s, its packets say {promised[at]:.3f} s"
 
 
-def frames_of_images(
-    root: Path, video: NativeVideo, native: Native, *, source: str, video_id: str
-) -> FrameSet:
+def frames_of_images(root: Path, video: NativeVideo, native: Native, *, source: str, video_id: str) -> FrameSet:
     """Rows for the images of a sequence: measured and hashed where they lie, never copied.
 
     A frame that labels mean and no image shows is absent; an image that cannot be read is quarantined.
@@ -186,9 +180,7 @@ def frames_of_images(
     return FrameSet(frames, _turned_down(broken, "unreadable_image", None))
 
 
-def frames_without_media(
-    native: Native, reason: str, status: str, *, source: str, video_id: str
-) -> FrameSet:
+def frames_without_media(native: Native, reason: str, status: str, *, source: str, video_id: str) -> FrameSet:
     """Rows for the frames that labels mean where the video is absent or quarantined."""
     frames = _frame_rows(
         labelled_frames(native).to_frame("frame_index").with_columns(

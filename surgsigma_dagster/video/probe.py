@@ -31,7 +31,7 @@ def probe(path: Path, *, timeout_s: float = 600) -> Probe:
     out, said = run(
         [
             binary("ffprobe"), "-v", "error", "-select_streams", "v:0", "-of", "json",
-            "-show_entries", "stream=codec_name,width,height,nb_frames,avg_frame_rate:packet=pts_time,duration_time,flags",
+            "-show_entries", "stream=codec_name,width,height,nb_frames:packet=pts_time,duration_time,flags",
             f"file:{path}",
         ],
         timeout_s=timeout_s,

@@ -19,8 +19,21 @@ from surgsigma_dagster.vocabulary.concepts import aliases, normalised
 HARMONIZED = (*LABELS, "clips", "alias_coverage")
 _VALUE = ["source", "field", "raw_value"]
 _OWN = (
-    "frame_index", "start_s", "end_s", "raw_verb", "raw_target", "instance", "mask_file", "mask_value", "present",
-    "score", "x1", "y1", "x2", "y2",
+    "frame_index",
+    "start_s",
+    "end_s",
+    "raw_verb",
+    "raw_target",
+    "instance",
+    "mask_file",
+    "mask_value",
+    "outline",
+    "present",
+    "score",
+    "x1",
+    "y1",
+    "x2",
+    "y2",
 )  # what tells records of one place apart
 
 
@@ -97,9 +110,7 @@ def _with_fields(native: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
     """Native label records with the columns `field` and `raw_value` on every kind."""
     return {
         **{kind: native[kind] for kind in LABELS},
-        "triplets": native["triplets"]
-        .rename({"raw_instrument": "raw_value"})
-        .with_columns(field=pl.lit("instrument")),
+        "triplets": native["triplets"].rename({"raw_instrument": "raw_value"}).with_columns(field=pl.lit("instrument")),
         "criteria": native["criteria"].with_columns(field=pl.lit("criterion")),
     }
 
@@ -127,7 +138,9 @@ def _with_concepts(frame: pl.DataFrame, kind: str, found: pl.DataFrame) -> pl.Da
         for field in ("verb", "target"):
             frame = frame.join(
                 found.filter(pl.col("field") == field).select(
-                    "source", pl.col("raw_value").alias(f"raw_{field}"), pl.col("concept_id").alias(f"{field}_concept_id")
+                    "source",
+                    pl.col("raw_value").alias(f"raw_{field}"),
+                    pl.col("concept_id").alias(f"{field}_concept_id"),
                 ),
                 on=["source", f"raw_{field}"],
                 how="left",
@@ -140,9 +153,7 @@ def _in_pixels(boxes: pl.DataFrame, videos: pl.DataFrame) -> pl.DataFrame:
     """Boxes in pixels of their image, clipped to it. The file's own image size wins over the video's."""
     sized = boxes.join(
         videos.select("video_id", video_width="width", video_height="height"), on="video_id", how="left"
-    ).with_columns(
-        width=pl.coalesce("width", "video_width"), height=pl.coalesce("height", "video_height")
-    )
+    ).with_columns(width=pl.coalesce("width", "video_width"), height=pl.coalesce("height", "video_height"))
     relative = pl.col("unit").cast(pl.String) == "relative"
     for side, size in (("x", "width"), ("y", "height")):
         sized = sized.with_columns(
@@ -186,9 +197,11 @@ def _offending(kind: str) -> pl.Expr:
     value = pl.col("raw_value")
     if kind == "triplets":
         for field in ("target", "verb"):
-            value = pl.when(pl.col("fault").str.starts_with(f"unmapped_value: no alias for {field} '")).then(
-                f"raw_{field}"
-            ).otherwise(value)
+            value = (
+                pl.when(pl.col("fault").str.starts_with(f"unmapped_value: no alias for {field} '"))
+                .then(f"raw_{field}")
+                .otherwise(value)
+            )
     return value
 
 
@@ -201,7 +214,8 @@ def _labels(kind: str, frame: pl.DataFrame) -> pl.DataFrame:
     if kind == "criteria":
         frame = frame.with_columns(met=pl.col("score") >= 0.5)
     if kind == "masks":
-        frame = frame.with_columns(mask_path="mask_file")
+        outline = pl.col("polygon").cast(pl.List(pl.String)).list.join(" ")
+        frame = frame.with_columns(mask_path="mask_file", outline=outline)
     own = [name for name in _OWN if name in frame.columns]
     identity = ["source", "video_id", "file", "locator", "concept_id", "raw_value", *own]
     frame = frame.with_columns(label_id=hashed_id(pl.lit(kind), *map(pl.col, identity)))
@@ -220,9 +234,7 @@ def _clips(intervals: pl.DataFrame) -> pl.DataFrame:
             pl.col("track").cast(pl.String).is_in(["step", "action"]) & (pl.col("end_s") - pl.col("start_s") >= 1)
         )
         .with_columns(
-            clip_id=pl.format(
-                "{}/{}/{}", "video_id", "track", (pl.col("start_s") * 1000).round().cast(pl.Int64)
-            )
+            clip_id=pl.format("{}/{}/{}", "video_id", "track", (pl.col("start_s") * 1000).round().cast(pl.Int64))
         )
         .unique("clip_id", keep="first", maintain_order=True),
     )

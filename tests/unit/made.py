@@ -73,7 +73,17 @@ def presented(video: Path) -> list[tuple[int, float]]:
     """What a player shows, by decoding everything: number and seconds from the first frame, a frame each."""
     decode = [binary("ffmpeg"), "-v", "error", "-i", f"file:{video}", "-fps_mode", "passthrough"]
     raw = subprocess.run([*decode, "-f", "rawvideo", "-pix_fmt", "gray", "-"], capture_output=True, check=True)
-    ask = [binary("ffprobe"), "-v", "error", "-select_streams", "v:0", "-show_entries", "frame=pts_time", "-of", "csv=p=0"]
+    ask = [
+        binary("ffprobe"),
+        "-v",
+        "error",
+        "-select_streams",
+        "v:0",
+        "-show_entries",
+        "frame=pts_time",
+        "-of",
+        "csv=p=0",
+    ]
     said = subprocess.run([*ask, f"file:{video}"], capture_output=True, check=True, text=True)
     pts = [float(line.split(",")[0]) for line in said.stdout.split()]
     images = np.frombuffer(raw.stdout, np.uint8).reshape(-1, HEIGHT, WIDTH)
@@ -100,9 +110,7 @@ def native(*, source: str = "lab", video: str = "v", **records: list[Row]) -> di
             "source": source, "video_id": f"{source}/{video}", "video": video, "file": f"{kind}.txt", "n_rows": 1,
             "frame_index": 0, **_USUAL.get(kind, {}),
         }  # fmt: skip
-        given = [
-            {"locator": f"line {number}", **usual, **row} for number, row in enumerate(records.get(kind, []), 1)
-        ]
+        given = [{"locator": f"line {number}", **usual, **row} for number, row in enumerate(records.get(kind, []), 1)]
         tables[kind] = _cast(given, STAGE_TABLES[f"native_{kind}"].columns())
         schema.validate(tables[kind].select(*schema.columns()))
     return tables
@@ -214,7 +222,9 @@ def any_frame(draw: st.DrawFn) -> Row:
     tissues = st.sampled_from(concept_ids("tissue"))
     targets = st.one_of(tissues, st.sampled_from([None, "target/none", "target/fluid", "instrument/specimen_bag"]))
     verbs = st.sampled_from([None, "verb/none", *concept_ids("verb")])
-    acting = draw(st.lists(st.fixed_dictionaries({"instrument": instruments, "verb": verbs, "target": targets}), max_size=3))
+    acting = draw(
+        st.lists(st.fixed_dictionaries({"instrument": instruments, "verb": verbs, "target": targets}), max_size=3)
+    )
     named = {one[part] for one in acting for part in ("instrument", "target") if one[part]}
     in_view = draw(st.lists(instruments, max_size=3)) + sorted(name for name in named if name.startswith("instrument/"))
     around = set(draw(st.lists(tissues, max_size=2))) | {name for name in named if name.startswith("tissue/")}
@@ -233,7 +243,7 @@ def any_frame(draw: st.DrawFn) -> Row:
     }
 
 
-any_scene = st.lists(any_frame(), min_size=1, max_size=8).map(lambda frames: scene(*frames))
+any_scene = st.lists(any_frame(), min_size=1, max_size=5).map(lambda frames: scene(*frames))
 
 
 # A corpus of three sources, clean: one that may be released, one in-house that may not, one with criteria.
@@ -243,7 +253,10 @@ any_scene = st.lists(any_frame(), min_size=1, max_size=8).map(lambda frames: sce
 def corpus() -> dict[str, pl.DataFrame]:
     """Every table but `qa_results` and `builds`, made by the stages themselves."""
     label = {"start_frame": 0, "end_frame": 2, "end_s": 3.0}
-    criteria = [{"frame_index": 0, "raw_value": f"C{number}", "score": score} for number, score in ((1, 1.0), (2, 0.0), (3, 1.0))]
+    criteria = [
+        {"frame_index": 0, "raw_value": f"C{number}", "score": score}
+        for number, score in ((1, 1.0), (2, 0.0), (3, 1.0))
+    ]
     records = joined(
         native(
             source="cholect50", video="VID01",
@@ -294,10 +307,20 @@ def corpus() -> dict[str, pl.DataFrame]:
 
 def source_row(source: str, **facts: object) -> Row:
     return {
-        "source": source, "dataset": source, "title": source, "specialty": "Hepatobiliary", "licence": "CC-BY-NC-SA-4.0",
-        "procedure_type": CHOLECYSTECTOMY, "non_commercial": True, "share_alike": True, "no_derivatives": False,
-        "may_be_released": True, "citation": "cited", "url": "https://example.org", **facts,
-    }  # fmt: skip
+        "source": source,
+        "dataset": source,
+        "title": source,
+        "specialty": "Hepatobiliary",
+        "licence": "CC-BY-NC-SA-4.0",
+        "procedure_type": CHOLECYSTECTOMY,
+        "non_commercial": True,
+        "share_alike": True,
+        "no_derivatives": False,
+        "may_be_released": True,
+        "citation": "cited",
+        "url": "https://example.org",
+        **facts,
+    }
 
 
 def frame_row(source: str, video: str, number: int) -> Row:

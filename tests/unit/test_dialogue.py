@@ -11,9 +11,10 @@ from surgsigma_dagster.dialogue.engine import filled
 from surgsigma_dagster.dialogue.task import tasks
 from surgsigma_dagster.schema.tables import Conversations
 from surgsigma_dagster.vocabulary.concepts import concepts
-from tests.unit.made import any_scene, concept_ids, conversed, instrument, scene, triplet
+from tests.unit.made import any_scene, concept_ids, conversed, instrument, reasoned, scene, triplet
 
-FEW = settings(max_examples=25, deadline=None)
+FEW = settings(max_examples=10, deadline=None)
+FEWER = settings(max_examples=5, deadline=None)
 # "None: no instrument …" and "none of" are English; a bare None is a value that was not there.
 LEFT_OVER = re.compile(r"[{}<>]|\bNone\b(?!:| of)|\bnull\b|\bnan\b|  |\bxxx\b| [.,;:]|\.\.|\bthe no\b|, and no target")
 NAMES = dict(concepts().select("concept_id", "name").iter_rows())
@@ -77,7 +78,9 @@ def true_options(task: str, frame: dict[str, Any]) -> list[str]:
     if task == "instrument_recognition":
         return [NAMES[entry["concept_id"]] for entry in frame["instruments"]]
     if task == "triplet_recognition":
-        return [f"the {NAMES[one['target']]}" for one in frame["triplets"] if one["target"] and one["verb"] != "verb/none"]
+        return [
+            f"the {NAMES[one['target']]}" for one in frame["triplets"] if one["target"] and one["verb"] != "verb/none"
+        ]
     if task == "safety_assessment":
         met = ["Yes" if entry["met"] else "No" for entry in frame["criteria"]]
         return [" ".join(f"Criterion {number}: {word}." for number, word in enumerate(met, 1))]
@@ -92,7 +95,7 @@ def _ends_or_is(text: str, true: list[str]) -> bool:
     return any(text == one or text.endswith(f" {one}") or f" {one}. " in text for one in true)
 
 
-@FEW
+@FEWER
 @given(any_scene)
 def test_neither_order_nor_company_changes_a_conversation(scenes: pl.DataFrame) -> None:
     key = "conversation_id"
@@ -150,6 +153,13 @@ def test_safety_is_asked_only_of_three_judged_criteria() -> None:
     assert json.loads(talk(three, "safety_assessment")[0]["answer"])["critical_view_of_safety"] is True
 
 
+def test_one_frame_at_the_end_of_a_batch_can_be_asked_alone() -> None:
+    # polars panics at set operations on the tail of a list column that a cross join has repeated.
+    names = ("cvs_1_two_structures", "cvs_2_hepatocystic_triangle", "cvs_3_cystic_plate")
+    judged = [{"concept_id": f"criterion/{name}", "met": False} for name in names]
+    assert len(talk(scene({}, {}, {"criteria": judged}), "safety_assessment", "multiple choice")) == 1
+
+
 # English
 
 
@@ -158,13 +168,16 @@ def test_safety_is_asked_only_of_three_judged_criteria() -> None:
     [
         ([triplet("grasper", "none", "target/none")], "grasper is not"),
         ([triplet("scissors", "none", "target/none")], "scissors are not"),
-        ([triplet("grasper", "none", "target/none"), triplet("hook", "none", "target/none")], "grasper and the hook are not"),
+        (
+            [triplet("grasper", "none", "target/none"), triplet("hook", "none", "target/none")],
+            "grasper and the hook are not",
+        ),
     ],
 )
 def test_idle_instruments_agree_with_their_verb(doing: list[dict[str, Any]], verb: str) -> None:
-    from tests.unit.made import reasoned
-
-    chains = reasoned(scene({"triplets": doing, "instruments": [instrument(one["instrument"].split("/")[1]) for one in doing]}))
+    chains = reasoned(
+        scene({"triplets": doing, "instruments": [instrument(one["instrument"].split("/")[1]) for one in doing]})
+    )
     (context,) = chains.filter(pl.col("task") == "triplet_recognition")["context"]
     assert f"the {verb} interacting" in context
 
@@ -212,7 +225,9 @@ def test_the_seed_moves_the_choices_and_nothing_else() -> None:
 def test_a_template_id_leads_back_to_the_phrasings() -> None:
     (row,) = talk(scene({"phase": PHASES[0]}), "phase_recognition")
     templates = tasks()["phase_recognition"].templates
-    version, question, case, answer = re.fullmatch(r"phase_recognition@(\d+):q(\d+):([a-z]+?)(\d+)", row["template_id"]).groups()  # type: ignore[union-attr]
+    version, question, case, answer = re.fullmatch(
+        r"phase_recognition@(\d+):q(\d+):([a-z]+?)(\d+)", row["template_id"]
+    ).groups()  # type: ignore[union-attr]
     assert int(version) == templates.version
     assert templates.questions[int(question)].format(procedure=NAMES["procedure/cholecystectomy"]) == spoken(row)[1]
     told = templates.answers[case][int(answer)].format(phase=NAMES[PHASES[0]])

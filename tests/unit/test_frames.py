@@ -33,9 +33,11 @@ def counted(path: Path) -> pl.DataFrame:
     return probe(path).timestamps.select(file_frame="frame_index", pts_s="pts_s")
 
 
-def made(path: Path, folder: Path, records: dict[str, pl.DataFrame], first_index: int = 0, **given: pl.DataFrame) -> FrameSet:
+def made(
+    path: Path, folder: Path, records: dict[str, pl.DataFrame], first_index: int = 0, **given: pl.DataFrame
+) -> FrameSet:
     listed = NativeVideo("v", "video", 25.0, first_index, path.name)
-    timestamps = given.get("timestamps", None)
+    timestamps = given.get("timestamps")
     found = frames_of_video(
         path, listed, records, **IDS, size=(WIDTH, HEIGHT), every_s=1.0,
         timestamps=counted(path) if timestamps is None else timestamps, folder=folder,
@@ -103,7 +105,9 @@ def test_the_rule_on_clocks_sees_a_label_beyond_the_end(video: Path, tmp_path: P
 def test_a_file_that_cannot_be_decoded_is_quarantined_with_a_reason(damage: str, video: Path, tmp_path: Path) -> None:
     whole = footage(tmp_path / "whole.mp4", 101, "-movflags", "+faststart").read_bytes()
     broken = tmp_path / "broken.mp4"
-    broken.write_bytes({"cut off": whole[: len(whole) // 2], "no index": video.read_bytes()[:-4000], "not a video": b"x"}[damage])
+    broken.write_bytes(
+        {"cut off": whole[: len(whole) // 2], "no index": video.read_bytes()[:-4000], "not a video": b"x"}[damage]
+    )
     found = made(broken, tmp_path / "out", at(0, 100), timestamps=counted(video))
     assert statuses(found) == {0: "quarantined", 100: "quarantined"}
     assert found.images == {}
@@ -115,7 +119,9 @@ def test_a_file_that_cannot_be_decoded_is_quarantined_with_a_reason(damage: str,
 
 
 def test_a_decoder_that_disagrees_with_the_packets_is_not_believed(video: Path, tmp_path: Path) -> None:
-    late = counted(video).with_columns(pts_s=pl.when(pl.col("file_frame") >= 50).then(pl.col("pts_s") + 0.5).otherwise("pts_s"))
+    late = counted(video).with_columns(
+        pts_s=pl.when(pl.col("file_frame") >= 50).then(pl.col("pts_s") + 0.5).otherwise("pts_s")
+    )
     found = made(video, tmp_path, at(25, 75), timestamps=late)
     assert statuses(found) == {25: "quarantined", 75: "quarantined"}
     assert found.rejects["reason"].to_list() == ["frame 75 is presented at 3.000 s, its packets say 3.500 s"]
@@ -149,9 +155,12 @@ def test_the_grid_stands_on_multiples_inside_the_labels(
 
 def test_labelled_frames_are_those_of_every_kind_once() -> None:
     records = native(
-        presences=[{"frame_index": 9}], triplets=[{"frame_index": 3}], criteria=[{"frame_index": 9}],
-        boxes=[{"frame_index": 5, "x1": 0, "y1": 0, "x2": 1, "y2": 1}], masks=[{"field": "tissue", "raw_value": "x", "frame_index": 1}],
-    )  # fmt: skip
+        presences=[{"frame_index": 9}],
+        triplets=[{"frame_index": 3}],
+        criteria=[{"frame_index": 9}],
+        boxes=[{"frame_index": 5, "x1": 0, "y1": 0, "x2": 1, "y2": 1}],
+        masks=[{"field": "tissue", "raw_value": "x", "frame_index": 1}],
+    )
     assert labelled_frames(records).to_list() == [1, 3, 5, 9]
 
 

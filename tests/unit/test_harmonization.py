@@ -9,7 +9,7 @@ from surgsigma_dagster.schema.tables import LABELS, TABLES
 from surgsigma_dagster.vocabulary.harmonization import harmonize
 from tests.unit.made import Row, joined, known, native, table, video_row
 
-FEW = settings(max_examples=20, deadline=None)
+FEW = settings(max_examples=15, deadline=None)
 Tables = dict[str, pl.DataFrame]
 
 
@@ -32,8 +32,10 @@ def corners(made: Tables) -> list[tuple[float, ...]]:
 
 def test_three_spellings_of_three_datasets_are_one_concept() -> None:
     spelled = {
-        "cholec80": "GallbladderRetraction", "cholect50": "gallbladder-extraction", "in_house": "Gallbladder  Extraction",
-    }  # fmt: skip
+        "cholec80": "GallbladderRetraction",
+        "cholect50": "gallbladder-extraction",
+        "in_house": "Gallbladder  Extraction",
+    }
     records = joined(*(native(source=name, intervals=[{"raw_value": raw}]) for name, raw in spelled.items()))
     videos = table("videos", *(video_row(name, "v", name) for name in spelled))
     made = harmonize(records, videos, pl.concat([known(name, name) for name in spelled]))
@@ -50,11 +52,18 @@ def test_a_name_means_nothing_to_a_source_that_has_its_own_list() -> None:
 
 def test_a_value_that_no_alias_lists_is_turned_down_with_its_place() -> None:
     made = harmonized(
-        native(presences=[{"raw_value": "grasper"}, {"raw_value": "Graspr", "file": "t/1.txt", "locator": "line 9", "n_rows": 3}])
+        native(
+            presences=[
+                {"raw_value": "grasper"},
+                {"raw_value": "Graspr", "file": "t/1.txt", "locator": "line 9", "n_rows": 3},
+            ]
+        )
     )
     assert made["presences"]["concept_id"].to_list() == ["instrument/grasper"]
     (reject,) = made["rejects"].to_dicts()
-    told = {key: reject[key] for key in ("stage", "rule", "source", "video_id", "file", "locator", "raw_value", "n_rows")}
+    told = {
+        key: reject[key] for key in ("stage", "rule", "source", "video_id", "file", "locator", "raw_value", "n_rows")
+    }
     assert told == {
         "stage": "harmonization", "rule": "unmapped_value", "source": "lab", "video_id": "lab/v", "file": "t/1.txt",
         "locator": "line 9", "raw_value": "Graspr", "n_rows": 3,
@@ -128,7 +137,15 @@ def test_a_box_partly_outside_is_clipped_and_says_so(given_box: tuple[float, ...
 
 @pytest.mark.parametrize(
     "given_box",
-    [(-20, 0, -5, 10), (100, 0, 120, 10), (0, 50, 10, 60), (30, 10, 20, 20), (10, 10, 10, 20), (-1, -1, -1, -1), (0, 0, 0, 0)],
+    [
+        (-20, 0, -5, 10),
+        (100, 0, 120, 10),
+        (0, 50, 10, 60),
+        (30, 10, 20, 20),
+        (10, 10, 10, 20),
+        (-1, -1, -1, -1),
+        (0, 0, 0, 0),
+    ],
 )
 def test_a_box_without_anything_inside_the_image_is_turned_down(given_box: tuple[float, ...]) -> None:
     made = harmonized(native(boxes=[box(*given_box)]))
@@ -172,25 +189,52 @@ def test_clips_are_the_steps_and_actions_of_a_second_or_more() -> None:
 
 # Nothing is lost
 
+
+def test_labels_of_one_line_on_two_frames_or_in_two_places_are_two() -> None:
+    there = {"locator": "lines 2-900", "raw_value": "grasper"}
+    made = harmonized(
+        native(
+            presences=[there | {"frame_index": 0}, there | {"frame_index": 25}, there | {"frame_index": 25}],
+            boxes=[box(1, 1, 9, 9, **there), box(1, 1, 9, 8, **there)],
+        )
+    )
+    assert made["presences"].sort("frame_id").select("frame_id", "n_rows").rows() == [
+        ("lab/v/000000", 1),
+        ("lab/v/000025", 2),
+    ]
+    assert made["boxes"].height == 2
+
+
 values = st.sampled_from(["grasper", "hook", "Hook", "", "naïve 'value': {}"])
 whole = st.integers(0, 3)
 placed = {"locator": st.sampled_from(["line 1", "line 2", "/a/0"]), "n_rows": st.integers(1, 50), "frame_index": whole}
 corner = st.one_of(st.floats(-2, 2), st.integers(-50, 150).map(float))
 KINDS = {
-    "intervals": {"raw_value": st.sampled_from(["preparation", "Preparation"]), "start_s": st.floats(0, 9), "end_s": st.floats(0, 9)},
+    "intervals": {
+        "raw_value": st.sampled_from(["preparation", "Preparation"]),
+        "start_s": st.floats(0, 9),
+        "end_s": st.floats(0, 9),
+    },
     "presences": {"raw_value": values, "present": st.booleans()},
     "boxes": {
-        "raw_value": values, "x1": corner, "y1": corner, "x2": corner, "y2": corner,
-        "unit": st.sampled_from(["pixel", "relative"]), "width": st.sampled_from([None, 40]), "instance": st.sampled_from([None, "1"]),
+        "raw_value": values,
+        "x1": corner,
+        "y1": corner,
+        "x2": corner,
+        "y2": corner,
+        "unit": st.sampled_from(["pixel", "relative"]),
+        "width": st.sampled_from([None, 40]),
+        "instance": st.sampled_from([None, "1"]),
     },
     "masks": {"field": st.just("instrument"), "raw_value": values, "mask_value": st.sampled_from([None, 1, 2])},
     "triplets": {
-        "raw_instrument": values, "raw_verb": st.sampled_from([None, "retract", "null_verb", "?"]),
+        "raw_instrument": values,
+        "raw_verb": st.sampled_from([None, "retract", "null_verb", "?"]),
         "raw_target": st.sampled_from([None, "liver", "?"]),
     },
     "criteria": {"raw_value": st.just("C1"), "score": st.floats(0, 1)},
     "rejects": {"raw_value": st.sampled_from([None, "x"])},
-}  # fmt: skip
+}
 many_records = st.fixed_dictionaries(
     {kind: st.lists(st.fixed_dictionaries(placed | own), max_size=6) for kind, own in KINDS.items()}
 )
@@ -215,7 +259,9 @@ def test_records_that_differ_stay_apart(records: dict[str, list[Row]]) -> None:
     unknown = made["alias_coverage"].filter(pl.col("concept_id").is_null())["raw_value"].to_list()
     for kind in ("presences", "masks", "triplets"):
         records_of = given_tables[kind].drop("n_rows").unique()
-        named = pl.col([name for name in ("raw_value", "raw_instrument", "raw_verb", "raw_target") if name in records_of])
+        named = pl.col(
+            [name for name in ("raw_value", "raw_instrument", "raw_verb", "raw_target") if name in records_of]
+        )
         assert made[kind].height == records_of.filter(~pl.any_horizontal(named.is_in(unknown).fill_null(False))).height
 
 
@@ -223,7 +269,9 @@ def test_records_that_differ_stay_apart(records: dict[str, list[Row]]) -> None:
 @given(many_records, st.randoms(use_true_random=False))
 def test_the_order_of_records_means_nothing(records: dict[str, list[Row]], chance: random.Random) -> None:
     forwards = native(**records)
-    shuffled = {kind: found.sample(fraction=1, shuffle=True, seed=chance.randint(0, 99)) for kind, found in forwards.items()}
+    shuffled = {
+        kind: found.sample(fraction=1, shuffle=True, seed=chance.randint(0, 99)) for kind, found in forwards.items()
+    }
     once, again = harmonized(forwards), harmonized(shuffled)
     for name, found in once.items():
         assert found.sort(TABLES[name].primary_key()).equals(again[name].sort(TABLES[name].primary_key())), name

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from surgsigma_dagster.keys import frame_id, hashed, hashed_id, unit_key
 
 FEW = settings(max_examples=25, deadline=None)
-parts = st.lists(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=8), min_size=1, max_size=4)
+parts = st.lists(
+    st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=8), min_size=1, max_size=4
+)
 
 
 def evaluated(expression: pl.Expr, **columns: list[str | None]) -> list[object]:
@@ -18,7 +20,9 @@ def evaluated(expression: pl.Expr, **columns: list[str | None]) -> list[object]:
 def test_a_hash_is_the_one_that_earlier_builds_used() -> None:
     # Splits, templates and ids of every release hang on these numbers: a change here moves them all.
     assert evaluated(hashed(pl.lit("cholec/001"), "split", seed=7)) == [8975871135621118963]
-    assert evaluated(hashed_id(pl.lit("cholec80"), pl.lit("line 2"))) == [hashlib.md5(b"cholec80\x1fline 2").hexdigest()[:16]]
+    assert evaluated(hashed_id(pl.lit("cholec80"), pl.lit("line 2"))) == [
+        hashlib.md5(b"cholec80\x1fline 2").hexdigest()[:16]
+    ]
 
 
 def test_a_missing_part_counts_as_empty_and_never_as_no_hash() -> None:

@@ -7,15 +7,15 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from surgsigma_dagster.resources.lake import Lake, StageFailed, signature
+
 from tests.unit.made import native, table
 
 FEW = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 Make = Callable[[list[str]], Mapping[str, pl.DataFrame]]
 
 
-@pytest.fixture()
+@pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     return Lake(uri=str(tmp_path / "lake"), cache_folder=str(tmp_path / "cache"))
 
@@ -23,9 +23,22 @@ def lake(tmp_path: Path) -> Lake:
 def videos(*keys: str, n_frames: int = 1) -> pl.DataFrame:
     """A row of `videos` for each unit key of the source `s`."""
     names = [key.removeprefix("s__") for key in keys]
-    return table("videos", *(
-        {"video_id": f"s/{name}", "source": "s", "video": name, "procedure_id": name, "procedure_type": "p", "media": "none",
-         "status": "absent", "n_frames": n_frames} for name in names))  # fmt: skip
+    return table(
+        "videos",
+        *(
+            {
+                "video_id": f"s/{name}",
+                "source": "s",
+                "video": name,
+                "procedure_id": name,
+                "procedure_type": "p",
+                "media": "none",
+                "status": "absent",
+                "n_frames": n_frames,
+            }
+            for name in names
+        ),
+    )
 
 
 class Maker:
@@ -168,9 +181,12 @@ def test_a_missing_column_is_an_error_and_writes_nothing(lake: Lake) -> None:
 
 
 records = st.lists(
-    st.tuples(st.integers(0, 30), st.sampled_from(["Grasper", "Hook"]), st.booleans(), st.sampled_from(["line 2", "line 10"])),
-    min_size=1, max_size=20,
-)  # fmt: skip
+    st.tuples(
+        st.integers(0, 30), st.sampled_from(["Grasper", "Hook"]), st.booleans(), st.sampled_from(["line 2", "line 10"])
+    ),
+    min_size=1,
+    max_size=20,
+)
 
 
 @FEW
@@ -189,4 +205,7 @@ def test_a_shard_is_the_same_bytes_whatever_the_order_of_its_rows(
 
 def test_a_signature_sees_values_and_order_but_not_the_order_of_keys() -> None:
     assert signature({"a": 1, "b": 2}) == signature({"b": 2, "a": 1})
-    assert len({signature("a", "b"), signature("ab"), signature(["a", "b"]), signature("b", "a"), signature(None, "a")}) == 5
+    assert (
+        len({signature("a", "b"), signature("ab"), signature(["a", "b"]), signature("b", "a"), signature(None, "a")})
+        == 5
+    )

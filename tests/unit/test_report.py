@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from surgsigma_dagster.quality.rules import RULES
 from surgsigma_dagster.release.report import render_report
 from surgsigma_dagster.schema.tables import TABLES, empty
 
@@ -203,6 +204,9 @@ def test_an_answer_leads_to_the_line_it_came_from(report: Callable[..., str]) ->
     assert '<li class="right">B. Dissection</li>' in html
 
 
+EVERY = [rule(name, "pass") for name in RULES]
+
+
 class _Loads(HTMLParser):
     """What a page would fetch, and what it links to."""
 
@@ -235,9 +239,10 @@ def test_the_page_fetches_nothing(report: Callable[..., str], picture: Path) -> 
 @pytest.mark.parametrize(
     ("rules", "says", "word"),
     [
-        ([rule("r", "pass")], "All 1 quality rules passed", "Releasable."),
-        ([rule("r", "fail", "warning", n_failed=3)], "3 in 9 rows", "Releasable."),
-        ([rule("r", "pass"), rule("boxes_whole", "fail", n_failed=3)], "boxes whole", "Not releasable."),
+        (EVERY, f"All {len(RULES)} quality rules passed", "Releasable."),
+        ([*EVERY, rule("r", "fail", "warning", n_failed=3)], "3 in 9 rows", "Releasable."),
+        ([*EVERY, rule("boxes_whole", "fail", n_failed=3)], "boxes whole", "Not releasable."),
+        (EVERY[1:], EVERY[0]["rule"].replace("_", " "), "Not releasable."),
         ([rule("boxes_whole", "not run", examples=["KeyError: x"])], "not run", "Not releasable."),
         ([], "No quality rule was run", "Not releasable."),
     ],

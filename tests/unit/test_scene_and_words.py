@@ -77,7 +77,9 @@ def test_a_frame_that_cannot_be_shown_has_no_scene(status: str) -> None:
 
 def test_an_instrument_that_box_presence_and_triplet_name_is_there_once() -> None:
     records = native(
-        boxes=[{"raw_value": "grasper", "x1": 1, "y1": 2, "x2": 3, "y2": 4}], presences=[{"raw_value": "grasper"}], triplets=[{}]
+        boxes=[{"raw_value": "grasper", "x1": 1, "y1": 2, "x2": 3, "y2": 4}],
+        presences=[{"raw_value": "grasper"}],
+        triplets=[{}],
     )
     found = scenes(records, *frames(0))[0]
     assert found["instruments"] == [instrument("grasper", 1, 2, 3, 4)]
@@ -109,7 +111,9 @@ def test_raters_who_contradict_each_other_leave_a_criterion_open() -> None:
 
 
 def test_labels_of_another_video_with_the_same_frame_numbers_do_not_reach_a_frame() -> None:
-    both = joined(native(triplets=[{}]), native(video="w", triplets=[{"raw_instrument": "hook", "raw_verb": "dissect"}]))
+    both = joined(
+        native(triplets=[{}]), native(video="w", triplets=[{"raw_instrument": "hook", "raw_verb": "dissect"}])
+    )
     assert scenes(both, *frames(0))[0]["triplets"] == [triplet("grasper", "retract", "gallbladder")]
 
 
@@ -117,13 +121,21 @@ def test_labels_of_another_video_with_the_same_frame_numbers_do_not_reach_a_fram
 
 
 def test_a_list_is_joined_as_english_does() -> None:
-    lists = pl.DataFrame({"items": [["a"], ["a", "b"], ["a", "b", "c"], [], None]}, schema={"items": pl.List(pl.String)})
+    lists = pl.DataFrame(
+        {"items": [["a"], ["a", "b"], ["a", "b", "c"], [], None]}, schema={"items": pl.List(pl.String)}
+    )
     assert lists.select(listed(pl.col("items")))["items"].to_list() == ["a", "a and b", "a, b and c", None, None]
 
 
 @pytest.mark.parametrize(
     ("point", "cell"),
-    [((0.1, 0.1), "upper left"), ((0.5, 0.1), "upper centre"), ((0.9, 0.5), "middle right"), ((0.5, 0.5), "centre"), ((0.1, 0.9), "lower left")],
+    [
+        ((0.1, 0.1), "upper left"),
+        ((0.5, 0.1), "upper centre"),
+        ((0.9, 0.5), "middle right"),
+        ((0.5, 0.5), "centre"),
+        ((0.1, 0.9), "lower left"),
+    ],
 )
 def test_a_point_lies_in_its_ninth_of_the_image(point: tuple[float, float], cell: str) -> None:
     found = pl.DataFrame({"x": [point[0]], "y": [point[1]]}).select(area(pl.col("x"), pl.col("y")).alias("cell"))
@@ -190,7 +202,9 @@ def test_boxes_are_said_in_the_pixels_of_the_label() -> None:
 
 def test_criteria_are_numbered_in_their_order() -> None:
     names = ("cvs_1_two_structures", "cvs_2_hepatocystic_triangle", "cvs_3_cystic_plate")
-    judged = [{"concept_id": f"criterion/{name}", "met": met} for name, met in zip(names, (True, False, True), strict=True)]
+    judged = [
+        {"concept_id": f"criterion/{name}", "met": met} for name, met in zip(names, (True, False, True), strict=True)
+    ]
     (row,) = said({"criteria": judged})
     assert row["criteria_said"] == "Criterion 1: Yes. Criterion 2: No. Criterion 3: Yes."
     assert (row["n_met"], row["n_judged"]) == (2, 3)
@@ -198,4 +212,6 @@ def test_criteria_are_numbered_in_their_order() -> None:
 
 def test_numbers_of_criteria_start_again_in_every_frame() -> None:
     judged = [{"concept_id": "criterion/cvs_1_two_structures", "met": False}]
-    assert [row["criteria_said"] for row in said({"criteria": judged}, {"criteria": judged})] == ["Criterion 1: No."] * 2
+    assert [row["criteria_said"] for row in said({"criteria": judged}, {"criteria": judged})] == [
+        "Criterion 1: No."
+    ] * 2

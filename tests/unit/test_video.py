@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.made import footage, presented, remuxed, shown_in
 
 from surgsigma_dagster.video import extraction
 from surgsigma_dagster.video.binary import MediaError, run
 from surgsigma_dagster.video.extraction import extract
 from surgsigma_dagster.video.probe import probe
+from tests.unit.made import footage, presented, remuxed, shown_in
 
-FEW = settings(max_examples=50, deadline=None)
+FEW = settings(max_examples=30, deadline=None)
 index_lists = st.sets(st.integers(0, 400), min_size=1, max_size=60).map(sorted)
 
 
@@ -30,7 +30,7 @@ def bent(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     b_frames = footage(folder / "b.mp4", 100, "-bf", "3", "-g", "30", "-preset", "veryfast", fps=25)
     return {
         "B-frames": b_frames,
-        "an edit list that starts inside a group of pictures": remuxed(b_frames, folder / "cut.mp4", before=["-ss", "1.5"]),
+        "an edit list that starts amid pictures": remuxed(b_frames, folder / "cut.mp4", before=["-ss", "1.5"]),
         "a start five seconds in": remuxed(b_frames, folder / "late.mkv", "-output_ts_offset", "5"),
         "an empty edit before the first frame": remuxed(b_frames, folder / "late.mp4", "-output_ts_offset", "5"),
         "a variable rate": footage(folder / "vfr.mp4", 100, keep="lt(n,10)+not(mod(n,7))"),
@@ -53,7 +53,7 @@ def test_irregular_frames_are_found_one_by_one(plain: Path, tmp_path: Path) -> N
 
 
 BENT = [
-    "B-frames", "an edit list that starts inside a group of pictures", "a start five seconds in",
+    "B-frames", "an edit list that starts amid pictures", "a start five seconds in",
     "an empty edit before the first frame", "a variable rate", "sound and metadata",
 ]  # fmt: skip
 
@@ -184,7 +184,9 @@ def test_a_selection_is_true_of_the_indices_and_nothing_else(indices: list[int])
 
 @settings(max_examples=5, deadline=None)
 @given(st.sets(st.integers(0, 75), min_size=1, max_size=40).map(sorted))
-def test_ffmpeg_reads_a_selection_as_it_is_meant(plain: Path, tmp_path_factory: pytest.TempPathFactory, indices: list[int]) -> None:
+def test_ffmpeg_reads_a_selection_as_it_is_meant(
+    plain: Path, tmp_path_factory: pytest.TempPathFactory, indices: list[int]
+) -> None:
     folder = tmp_path_factory.mktemp("selected")
     extract(plain, indices, folder)
     assert shown_in(folder) == indices

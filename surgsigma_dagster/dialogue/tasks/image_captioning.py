@@ -7,7 +7,7 @@ from surgsigma_dagster.dialogue.pools import others
 from surgsigma_dagster.dialogue.task import Task
 
 _PARTS = {
-    "procedure": pl.format("The image shows the endoscopic view of a {}.", "procedure_name"),
+    "procedure": pl.format("The image shows the operative field during {}.", "procedure_name"),
     "phase": pl.format("The procedure is in the phase {}.", "phase_name"),
     "step": pl.format("The step is {}.", "step_name"),
     "instruments": pl.format("Visible in the field: {}.", pl.coalesce("placed_all", "instruments_said")),

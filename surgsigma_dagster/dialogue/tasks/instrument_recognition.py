@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from surgsigma_dagster.context.words import UNSPECIFIED, in_phase
+from surgsigma_dagster.context.words import all_named, in_phase
 from surgsigma_dagster.dialogue.pools import others
 from surgsigma_dagster.dialogue.task import Task
 
@@ -15,7 +15,7 @@ TASK = Task(
     group="U",
     media="image",
     # Without a word on absences, an empty list is a gap; an instrument of unknown kind has no name to give.
-    eligible=((_N > 0) | pl.col("instruments_complete")) & ~_IDS.list.contains(UNSPECIFIED),
+    eligible=((_N > 0) | pl.col("instruments_complete")) & all_named(_IDS),
     case=pl.when(_N == 0).then(pl.lit("none")).when(_N == 1).then(pl.lit("one")).otherwise(pl.lit("many")),
     answer={"instruments": _IDS},
     slots={"instruments": pl.col("instruments_said")},

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from surgsigma_dagster.context.words import UNSPECIFIED, in_phase
+from surgsigma_dagster.context.words import all_named, in_phase
 from surgsigma_dagster.dialogue.pools import others
 from surgsigma_dagster.dialogue.task import Task
 
@@ -25,7 +25,7 @@ TASK = Task(
     media="image",
     eligible=(pl.col("triplets").list.len() > 0)
     & _ANNOTATED.list.all()
-    & ~pl.col("triplets").list.eval(pl.element().struct.field("instrument") == UNSPECIFIED).list.any(),
+    & all_named(pl.col("triplets").list.eval(pl.element().struct.field("instrument"))),
     case=_CASE,
     answer={"triplets": pl.col("triplets")},
     slots={"triplets": pl.col("triplets_said"), "instruments": pl.col("idle")},

@@ -3,17 +3,14 @@
 from codecs import BOM_UTF8
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, get_args
 
 import polars as pl
-import yaml
 
 from surgsigma_dagster.sources.adapter import (
     Adapter,
     Licence,
     NativeLabels,
     NativeVideo,
-    Specialty,
     Subject,
     Terms,
 )
@@ -21,22 +18,16 @@ from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.sources.readers import (
     TEXT,
     Kind,
-    choice,
-    entries,
     in_order,
     is_utf8,
-    member,
     on_lines,
     optional,
     reject,
     seconds,
     table,
-    text,
 )
+from surgsigma_dagster.sources.sidecar import SIDECAR, sidecar
 
-SIDECAR = "source.yaml"
-KEYS = ("title", "specialty", "procedure_type", "licence", "consent", "may_be_released", "videos")
-VIDEO_KEYS = ("patient", "procedure_type")
 MEDIA = (".mp4", ".mov", ".mkv", ".avi")
 COLUMNS = ("start", "end", "track", "label")
 TRACKS = ("phase", "step", "action", "event")
@@ -60,9 +51,15 @@ class InHouse(Adapter):
     url = ""
     signature = (SIDECAR,)
 
+    def detect(self, root: Path) -> str | None:
+        """Evidence: source.yaml, and a video or a table of ours somewhere below it."""
+        ours = (path.suffix.lower() in MEDIA or _is_ours(path) for path in root.rglob("*.*") if path.is_file())
+        found = super().detect(root)
+        return found if found and any(ours) else None
+
     def terms(self, root: Path) -> Terms:
         """Licence and consent as source.yaml states them."""
-        value = _sidecar(root)
+        value = sidecar(root)
         consent = value["consent"]
         released = value.get("may_be_released") == "true"
         licence = Licence(value["licence"], redistribution=released)
@@ -70,12 +67,12 @@ class InHouse(Adapter):
 
     def subject(self, root: Path) -> Subject:
         """Title, specialty and procedure type as source.yaml states them."""
-        value = _sidecar(root)
+        value = sidecar(root)
         return Subject(value["title"], value["specialty"], value["procedure_type"])
 
     def videos(self, root: Path) -> list[NativeVideo]:
         """Every video file, and every csv with our header whose video is missing, by name without suffix."""
-        value = _sidecar(root)
+        value = sidecar(root)
         files = sorted(path for path in root.rglob("*.*") if not path.name.startswith("."))
         media = _by_stem(root, (path for path in files if path.suffix.lower() in MEDIA))
         beside = {root / Path(file).with_suffix("") for file in media.values()}
@@ -102,9 +99,7 @@ class InHouse(Adapter):
     def labels(self, root: Path, videos: list[NativeVideo]) -> NativeLabels:
         """Intervals; the bad rows of a file do not stop the good ones."""
         cells: dict[str, Kind] = {name: optional(TEXT) for name in COLUMNS}
-        rows = [
-            on_lines(table(root, file, cells), video.video) for video in videos for file in video.label_files
-        ]
+        rows = [on_lines(table(root, file, cells), video.video) for video in videos for file in video.label_files]
         return NativeLabels.concat(_judged(pl.concat(rows)) if rows else [])
 
 
@@ -115,56 +110,20 @@ def _judged(rows: pl.DataFrame) -> list[dict[str, pl.DataFrame]]:
     )
     times = pl.format("{} to {}", pl.col("start").fill_null(""), pl.col("end").fill_null(""))
     unclear = pl.format("Start and end are seconds or H:MM:SS, here they are {}.", times)
-    rows, untimed = reject(
-        rows, pl.any_horizontal(pl.col("start_s", "end_s").is_null()), "unreadable_time", unclear
-    )
+    rows, untimed = reject(rows, pl.any_horizontal(pl.col("start_s", "end_s").is_null()), "unreadable_time", unclear)
     unknown = ~pl.col("track").fill_null("").is_in(TRACKS)
-    rows, untracked = reject(
-        rows, unknown, "unknown_track", f"The track is none of {', '.join(TRACKS)}.", "track"
-    )
+    rows, untracked = reject(rows, unknown, "unknown_track", f"The track is none of {', '.join(TRACKS)}.", "track")
     rows, unnamed = reject(rows, pl.col("label").is_null(), "no_label", "The label is empty.")
     rows, reversed_ = in_order(rows)
     track = ["video", "field"]
     rows = rows.sort(*track, "start_s", "line").with_columns(
         reach=pl.col("end_s").cum_max().shift(1).over(track),
-        longest=pl.when(pl.col("end_s") == pl.col("end_s").cum_max())
-        .then("line")
-        .forward_fill()
-        .shift(1)
-        .over(track),
+        longest=pl.when(pl.col("end_s") == pl.col("end_s").cum_max()).then("line").forward_fill().shift(1).over(track),
     )
     meets = pl.format("It starts at {} s, before line {} of its track ends.", "start_s", "longest")
     rows, overlapping = reject(rows, pl.col("start_s") < pl.col("reach"), "overlap", meets, "label")
     rejects = pl.concat([untimed, untracked, unnamed, reversed_, overlapping])
     return [{"intervals": rows, "rejects": rejects}]
-
-
-def _sidecar(root: Path) -> dict[str, Any]:
-    content = text(root, SIDECAR)
-    try:
-        value = yaml.load(content, Loader=yaml.BaseLoader)  # every scalar stays text: patient 007 is not 7
-    except yaml.MarkedYAMLError as error:
-        line = f"line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise SourceError(SIDECAR, line, "YAML", error.problem) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise SourceError(SIDECAR, "", "YAML", error) from error
-    for key in ("title", "procedure_type", "licence"):
-        member(SIDECAR, value, key, TEXT)
-    member(SIDECAR, value, "specialty", choice(*get_args(Specialty)))
-    member(SIDECAR, value, "may_be_released", optional(choice("true", "false")))
-    _only(value, KEYS, "")
-    for key in ("scope", "reference"):
-        member(SIDECAR, value.get("consent"), key, TEXT, "/consent")
-    for pointer, video in entries(SIDECAR, value.get("videos") or {}, "/videos", dict):
-        for key in VIDEO_KEYS:
-            member(SIDECAR, video, key, optional(TEXT), pointer)
-        _only(video, VIDEO_KEYS, pointer)
-    return value
-
-
-def _only(value: dict[str, Any], keys: tuple[str, ...], pointer: str) -> None:
-    if unknown := [key for key in value if key not in keys]:
-        raise SourceError(SIDECAR, f"{pointer}/{unknown[0]}", f"one of {', '.join(keys)}", unknown[0])
 
 
 def _by_stem(root: Path, paths: Iterable[Path]) -> dict[str, str]:

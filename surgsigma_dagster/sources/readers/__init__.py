@@ -18,7 +18,7 @@ from surgsigma_dagster.sources.readers.documents import (
     section,
     voc,
 )
-from surgsigma_dagster.sources.readers.folders import images, listing
+from surgsigma_dagster.sources.readers.folders import images, listing, matching
 from surgsigma_dagster.sources.readers.kinds import (
     BINARY,
     FLAG,
@@ -33,12 +33,14 @@ from surgsigma_dagster.sources.readers.kinds import (
     many,
     optional,
 )
+from surgsigma_dagster.sources.readers.mask_images import mask_classes, mask_values, regions
 from surgsigma_dagster.sources.readers.rows import (
     LINES,
     agreeing,
     at,
     corners,
     divided,
+    exhaustive,
     in_order,
     moments,
     named,
@@ -51,7 +53,7 @@ from surgsigma_dagster.sources.readers.rows import (
     seconds,
     steady,
 )
-from surgsigma_dagster.sources.readers.tables import table, text
+from surgsigma_dagster.sources.readers.tables import lines, spaced, table, text
 
 __all__ = [
     "BINARY",
@@ -74,11 +76,16 @@ __all__ = [
     "divided",
     "document",
     "entries",
+    "exhaustive",
     "images",
     "in_order",
     "is_utf8",
+    "lines",
     "listing",
     "many",
+    "mask_classes",
+    "mask_values",
+    "matching",
     "member",
     "moments",
     "named",
@@ -86,12 +93,14 @@ __all__ = [
     "optional",
     "presences",
     "records",
+    "regions",
     "reject",
     "repeats",
     "require",
     "runs",
     "seconds",
     "section",
+    "spaced",
     "steady",
     "table",
     "text",

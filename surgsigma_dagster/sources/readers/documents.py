@@ -34,9 +34,7 @@ def document(root: Path, file: str) -> Any:
         return json.loads(content, object_pairs_hook=unique, parse_constant=number)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno} column {error.colno}"
-        found = (
-            repr(content[error.pos : error.pos + 20]) if error.pos < len(content) else "the end of the file"
-        )
+        found = repr(content[error.pos : error.pos + 20]) if error.pos < len(content) else "the end of the file"
         raise SourceError(file, place, f"JSON ({error.msg})", found) from error
     except (RecursionError, ValueError) as error:
         if isinstance(error, SourceError):
@@ -55,15 +53,11 @@ def member(file: str, value: Any, key: str, kind: Kind, pointer: str = "") -> An
         raise SourceError(file, pointer, "an object", repr(value))
     found = value.get(key)
     if not (kind.nullable if found is None else kind.holds(found)):
-        raise SourceError(
-            file, below(pointer, key), kind.expected, repr(found) if key in value else "no such key"
-        )
+        raise SourceError(file, below(pointer, key), kind.expected, repr(found) if key in value else "no such key")
     return found
 
 
-def entries(
-    file: str, value: Any, pointer: str, within: type[list] | type[dict]
-) -> Iterator[tuple[str, Any]]:
+def entries(file: str, value: Any, pointer: str, within: type[list] | type[dict]) -> Iterator[tuple[str, Any]]:
     """Each entry of a JSON list or object with its pointer."""
     if not isinstance(value, within):
         raise SourceError(file, pointer, "a list" if within is list else "an object", repr(value))
@@ -84,9 +78,7 @@ def records(
     """Rows (pointer, object) as columns `file`, `locator` and `fields`; rows are lists if `positional`."""
     for pointer, row in rows:
         if not isinstance(row, list if positional else dict) or (positional and len(row) != len(fields)):
-            raise SourceError(
-                file, pointer, f"a list of {len(fields)}" if positional else "an object", repr(row)
-            )
+            raise SourceError(file, pointer, f"a list of {len(fields)}" if positional else "an object", repr(row))
     columns = {"file": pl.repeat(file, len(rows), dtype=pl.String, eager=True)}
     columns["locator"] = pl.Series([pointer for pointer, _ in rows], dtype=pl.String)
     for position, (name, kind) in enumerate(fields.items()):
@@ -104,10 +96,7 @@ def categories(file: str, found: Any, pointer: str) -> dict[int, str]:
     """Names by id, from a list of objects with `id` and `name` (COCO) or from an object `{"id": "name"}`."""
     rows = list(entries(file, found, pointer, dict if isinstance(found, dict) else list))
     if isinstance(found, dict):
-        rows = [
-            (place, {"id": _integer(key), "name": name})
-            for key, (place, name) in zip(found, rows, strict=True)
-        ]
+        rows = [(place, {"id": _integer(key), "name": name}) for key, (place, name) in zip(found, rows, strict=True)]
     names = records(file, rows, {"id": INTEGER, "name": TEXT})
     require(names, pl.col("id").is_first_distinct(), "an id that no other category has", "id")
     return dict(names.select("id", "name").iter_rows())
@@ -148,9 +137,7 @@ def coco(
         section(file, value, "annotations"),
         {"image_id": INTEGER, "category_id": INTEGER, "bbox": many(NUMBER, 4), **annotation_fields},
     )
-    require(
-        annotations, pl.col("image_id").is_in(images["image_id"].implode()), "the id of an image", "image_id"
-    )
+    require(annotations, pl.col("image_id").is_in(images["image_id"].implode()), "the id of an image", "image_id")
     box = [pl.col("bbox").list.get(i) for i in range(4)]
     annotations = annotations.with_columns(
         category=named(annotations, "category_id", names, "/categories"), **corners(*box)
@@ -164,10 +151,8 @@ def coco(
 def voc(root: Path, files: Iterable[str]) -> pl.DataFrame:
     """The objects of Pascal VOC files: `file`, `locator` (XPath), class, pixel corners, stated image size."""
     found = [row for file in files for row in _voc_objects(root, file)]
-    schema = {"file": pl.String(), "locator": pl.String(), "raw_value": pl.String()}
-    schema |= dict.fromkeys(("x1", "y1", "x2", "y2"), pl.Float64()) | dict.fromkeys(
-        ("width", "height"), pl.Int64()
-    )
+    schema: dict[str, pl.DataType] = dict.fromkeys(("file", "locator", "raw_value"), pl.String())
+    schema |= dict.fromkeys(("x1", "y1", "x2", "y2"), pl.Float64()) | dict.fromkeys(("width", "height"), pl.Int64())
     return pl.DataFrame(found, schema=schema, orient="row")
 
 
@@ -175,9 +160,7 @@ def _voc_objects(root: Path, file: str) -> Iterator[tuple[Any, ...]]:
     try:
         annotation = ElementTree.fromstring(text(root, file))
     except ElementTree.ParseError as error:
-        raise SourceError(
-            file, f"line {error.position[0]} column {error.position[1] + 1}", "XML", error
-        ) from error
+        raise SourceError(file, f"line {error.position[0]} column {error.position[1] + 1}", "XML", error) from error
     except ValueError as error:
         raise SourceError(file, "", "XML", error) from error
     if annotation.tag != "annotation":

@@ -20,11 +20,27 @@ def listing(root: Path, folder: str, pattern: str) -> dict[str, list[str]]:
     return found
 
 
-def images(root: Path, folders: Iterable[str], stem: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+def matching(root: Path, globs: Iterable[str], pattern: str) -> dict[str, list[str]]:
+    """Files below `root` that match a glob, by the first group of `pattern`, which matches the whole path.
+
+    Of each id they are in the order of `globs`, then of their paths.
+    """
+    found: dict[str, list[str]] = {}
+    paths = (path for glob in globs for path in sorted(path.relative_to(root) for path in root.glob(glob)))
+    for file in dict.fromkeys(path.as_posix() for path in paths):
+        if match := re.fullmatch(pattern, file):
+            found.setdefault(match[1], []).append(file)
+    return found
+
+
+def images(
+    root: Path, folders: Iterable[str], stem: str, video: str | None = None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Image files as `images` records; as rejects, those that repeat or contradict a file of the same frame.
 
-    `stem` matches file names without suffix: group `frame`, and `video` where the folder is not the video. A
-    browser names a second download `000030 (1).png`: alone it is frame 30, beside `000030.png` it is a copy.
+    `stem` matches file names without suffix: group `frame`, and `video` where the folder is not the video and
+    not all are of one `video`. A browser names a second download `000030 (1).png`: alone it is frame 30,
+    beside `000030.png` it is a copy.
     A frame in several folders is the file in the first of them.
     """
     pattern = re.compile(rf"(?:{stem})(?: \((?P<copy>\d{{1,3}})\))?\.(?i:png|jpe?g)")
@@ -33,11 +49,9 @@ def images(root: Path, folders: Iterable[str], stem: str) -> tuple[pl.DataFrame,
         for path in (root / folder).iterdir() if (root / folder).is_dir() else ():
             if match := pattern.fullmatch(path.name):
                 groups = match.groupdict()
-                key = groups.get("video") or Path(folder).name, int(groups["frame"])
+                key = video or groups.get("video") or Path(folder).name, int(groups["frame"])
                 found.setdefault(key, []).append((rank, int(groups["copy"] or 0), f"{folder}/{path.name}"))
-    frames = [
-        (*key, files) for key, paths in sorted(found.items()) for files in [[p for *_, p in sorted(paths)]]
-    ]
+    frames = [(*key, files) for key, paths in sorted(found.items()) for files in [[p for *_, p in sorted(paths)]]]
     kept = pl.DataFrame(
         [(video, files[0], frame) for video, frame, files in frames],
         schema={"video": pl.String, "file": pl.String, "frame_index": pl.Int64},

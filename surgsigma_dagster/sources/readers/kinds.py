@@ -76,9 +76,7 @@ TEXT = Kind(
 BINARY = Kind(
     "0 or 1",
     pl.Boolean(),
-    lambda cell: cell.str.strip_chars().replace_strict(
-        {"0": False, "1": True}, default=None, return_dtype=pl.Boolean
-    ),
+    lambda cell: cell.str.strip_chars().replace_strict({"0": False, "1": True}, default=None, return_dtype=pl.Boolean),
     lambda value: value in (0, 1),
 )
 FLAG = Kind("true or false", pl.Boolean(), BINARY.parse, lambda value: isinstance(value, bool))

@@ -1,6 +1,6 @@
 """Rules on rows, and from rows to records: rejects, runs of equal labels, locators."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 
@@ -30,9 +30,7 @@ def require(rows: pl.DataFrame, holds: pl.Expr, expected: str, found: str) -> pl
     wrong = rows.filter(~holds.fill_null(False)).head(1)
     if wrong.height:
         row = wrong.row(0, named=True)
-        raise SourceError(
-            row["file"], row.get("locator") or f"line {row['line']}", expected, repr(row[found])
-        )
+        raise SourceError(row["file"], row.get("locator") or f"line {row['line']}", expected, repr(row[found]))
     return rows
 
 
@@ -62,9 +60,7 @@ def repeats(rows: pl.DataFrame, key: Sequence[str]) -> tuple[pl.DataFrame, pl.Da
     rows = rows.with_columns(nth=pl.int_range(pl.len()).over("file", *key[:-1]))
     origin = {f"first_{name}": pl.col(name).first().over(key) for name in ("file", "locator")}
     reason = pl.format("The same label stands in {}, {}.", "first_file", "first_locator")
-    kept, rejects = reject(
-        rows.with_columns(**origin), pl.col("file") != pl.col("first_file"), "repeats", reason
-    )
+    kept, rejects = reject(rows.with_columns(**origin), pl.col("file") != pl.col("first_file"), "repeats", reason)
     return kept.drop("nth", *origin), rejects
 
 
@@ -88,9 +84,7 @@ def steady(rows: pl.DataFrame, first: int = 0, step: int = 1) -> pl.DataFrame:
     return require(rows, pl.col("frame_index") == due, expected, "frame_index")
 
 
-def named(
-    rows: pl.DataFrame, column: str, names: Mapping[int, str], declared: str, null: int | None = None
-) -> pl.Expr:
+def named(rows: pl.DataFrame, column: str, names: Mapping[int, str], declared: str, null: int | None = None) -> pl.Expr:
     """The name of each id in `column`, null for `null`; an id not among `names` is a `SourceError`."""
     known = pl.col(column).is_in([*names] if null is None else [*names, null])
     require(rows, known, f"an id of {declared} as {column}", column)
@@ -105,11 +99,7 @@ def named(
 def at(template: tuple[str, str], first: str, last: str) -> pl.Expr:
     """Locators from numbers in two columns, e.g. `line 7` or `lines 7-9` with the template `LINES`."""
     one, several = template
-    return (
-        pl.when(pl.col(first) == pl.col(last))
-        .then(pl.format(one, first))
-        .otherwise(pl.format(several, first, last))
-    )
+    return pl.when(pl.col(first) == pl.col(last)).then(pl.format(one, first)).otherwise(pl.format(several, first, last))
 
 
 def on_lines(rows: pl.DataFrame, video: str | pl.Expr) -> pl.DataFrame:
@@ -158,9 +148,7 @@ def runs(
     )
 
 
-def moments(
-    rows: pl.DataFrame, value: str, field: str, frame_rate: float, *, first_index: int = 0
-) -> pl.DataFrame:
+def moments(rows: pl.DataFrame, value: str, field: str, frame_rate: float, *, first_index: int = 0) -> pl.DataFrame:
     """Intervals of one frame, from rows that label sparse frames; a frame's first row stands for it."""
     return rows.unique(["file", "video", "frame_index"], keep="first", maintain_order=True).with_columns(
         field=pl.lit(field),
@@ -177,6 +165,21 @@ def presences(rows: pl.DataFrame, columns: Sequence[str], field: str) -> pl.Data
     index = ["video", "file", "locator", "n_rows", "frame_index"]
     return rows.unpivot(columns, index=index, variable_name="raw_value", value_name="present").with_columns(
         field=pl.lit(field)
+    )
+
+
+def exhaustive(frames: pl.DataFrame, held: pl.DataFrame, classes: Iterable[str], field: str) -> pl.DataFrame:
+    """Presences of all `classes` in `frames`, in which everything visible is labelled.
+
+    What `held` (`file`, `frame_index`, `raw_value`) does not name in a frame is not visible there.
+    """
+    key = ["file", "frame_index", "raw_value"]
+    names = pl.DataFrame({"raw_value": list(classes)}, schema={"raw_value": pl.String})
+    return (
+        frames.select("video", "file", "locator", "n_rows", "frame_index")
+        .join(names, how="cross", maintain_order="left_right")
+        .join(held.select(*key, present=pl.lit(True)).unique(), on=key, how="left", maintain_order="left")
+        .with_columns(pl.col("present").fill_null(False), field=pl.lit(field))
     )
 
 

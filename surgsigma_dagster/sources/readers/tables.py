@@ -1,7 +1,7 @@
 """Text files and delimited tables: every cell checked, every row with its line."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import polars as pl
@@ -19,26 +19,51 @@ def text(root: Path, file: str) -> str:
         raise SourceError(file, "", "a readable file", error.strerror) from error
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
-        raise SourceError(
-            file, f"line {line}", "UTF-8 text", f"byte 0x{error.object[error.start]:02x}"
-        ) from error
+        raise SourceError(file, f"line {line}", "UTF-8 text", f"byte 0x{error.object[error.start]:02x}") from error
 
 
 def table(
-    root: Path, file: str, columns: Mapping[str, Kind], *, separator: str = ",", header: bool = True
+    root: Path, file: str, columns: Mapping[str, Kind], *, separator: str = ",", header: bool | None = True
 ) -> pl.DataFrame:
     """A delimited file with exactly `columns`: `file`, `line` and the parsed cells.
 
-    Windows line ends and blank lines at the end are allowed. With `header`, line 1 must name the columns.
+    Windows line ends and blank lines at the end are allowed. With `header`, line 1 must name the columns; with
+    None it is a header of as many words, whichever they are.
     """
     first, _, rest = text(root, file).rstrip().partition("\n")
-    if header and [cell.strip() for cell in first.split(separator)] != list(columns):
+    words = [cell.strip() for cell in first.split(separator)]
+    if header and words != list(columns):
         raise SourceError(file, "line 1", f"the header {separator.join(columns)!r}", repr(first))
-    body = rest if header else f"{first}\n{rest}".rstrip("\n")
-    cells = _cells(file, body, list(columns), separator, 2 if header else 1)
-    parsed = cells.select(
-        "file", "line", *(kind.parse(pl.col(name)).alias(name) for name, kind in columns.items())
-    )
+    if header is None and (len(words) != len(columns) or not all(word[:1].isalpha() for word in words)):
+        raise SourceError(file, "line 1", f"a header of {len(columns)} words", repr(first))
+    headed = header is not False
+    body = rest if headed else f"{first}\n{rest}".rstrip("\n")
+    cells = _cells(file, body, list(columns), separator, 2 if headed else 1)
+    return _parsed(cells, columns)
+
+
+def lines(root: Path, *files: str) -> pl.DataFrame:
+    """The lines of text files: `file`, `line`, `content` without its end, but no blank lines at the end."""
+    found = [
+        (file, number, content.removesuffix("\r"))
+        for file in files
+        for written in [text(root, file).rstrip()]
+        for number, content in enumerate(written.split("\n") if written else [], 1)
+    ]
+    schema = {"file": pl.String, "line": pl.Int64, "content": pl.String}
+    return pl.DataFrame(found, schema=schema, orient="row")
+
+
+def spaced(root: Path, files: Iterable[str], columns: Mapping[str, Kind]) -> pl.DataFrame:
+    """Tables without a header, with blanks between their cells: `file`, `line` and the parsed cells."""
+    rows = lines(root, *files).with_columns(cells=pl.col("content").str.extract_all(r"\S+"))
+    require(rows, pl.col("cells").list.len() == len(columns), f"{len(columns)} columns", "content")
+    cells = [pl.col("cells").list.get(i, null_on_oob=True).alias(name) for i, name in enumerate(columns)]
+    return _parsed(rows.select("file", "line", *cells), columns)
+
+
+def _parsed(cells: pl.DataFrame, columns: Mapping[str, Kind]) -> pl.DataFrame:
+    parsed = cells.select("file", "line", *(kind.parse(pl.col(name)).alias(name) for name, kind in columns.items()))
     for name, kind in columns.items():
         if parsed[name].null_count():
             blank = cells[name].fill_null("").str.strip_chars() == ""
@@ -65,6 +90,4 @@ def _cells(file: str, body: str, columns: list[str], separator: str, first_line:
             if width not in range(1, len(columns) + 1) or content.count('"') % 2:
                 raise SourceError(file, f"line {line}", f"{len(columns)} columns", repr(content))
         raise SourceError(file, "", f"{n_lines} rows of {len(columns)} columns", problem or cells.height)
-    return cells.with_row_index("line", first_line).with_columns(
-        pl.col("line").cast(pl.Int64), file=pl.lit(file)
-    )
+    return cells.with_row_index("line", first_line).with_columns(pl.col("line").cast(pl.Int64), file=pl.lit(file))

@@ -1,0 +1,47 @@
+"""source.yaml: what the files of a source cannot say of themselves, stated by the one who holds it."""
+
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+
+from surgsigma_dagster.sources.adapter import Specialty
+from surgsigma_dagster.sources.errors import SourceError
+from surgsigma_dagster.sources.readers import TEXT, choice, entries, member, optional, text
+
+SIDECAR = "source.yaml"
+KEYS = ("title", "specialty", "procedure_type", "licence", "consent", "may_be_released", "videos")
+VIDEO_KEYS = ("patient", "procedure_type")
+
+
+def sidecar(root: Path, *, public: bool = False) -> dict[str, Any]:
+    """The checked source.yaml of `root`; every scalar is text.
+
+    A `public` source needs no consent. Raises `SourceError` with the line or the JSON pointer.
+    """
+    content = text(root, SIDECAR)
+    try:
+        value = yaml.load(content, Loader=yaml.BaseLoader)  # every scalar stays text: patient 007 is not 7
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise SourceError(SIDECAR, line, "YAML", error.problem) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise SourceError(SIDECAR, "", "YAML", error) from error
+    for key in ("title", "procedure_type", "licence"):
+        member(SIDECAR, value, key, TEXT)
+    member(SIDECAR, value, "specialty", choice(*get_args(Specialty)))
+    member(SIDECAR, value, "may_be_released", optional(choice("true", "false")))
+    _only(value, KEYS, "")
+    if not public or "consent" in value:
+        for key in ("scope", "reference"):
+            member(SIDECAR, value.get("consent"), key, TEXT, "/consent")
+    for pointer, video in entries(SIDECAR, value.get("videos") or {}, "/videos", dict):
+        for key in VIDEO_KEYS:
+            member(SIDECAR, video, key, optional(TEXT), pointer)
+        _only(video, VIDEO_KEYS, pointer)
+    return value
+
+
+def _only(value: dict[str, Any], keys: tuple[str, ...], pointer: str) -> None:
+    if unknown := [key for key in value if key not in keys]:
+        raise SourceError(SIDECAR, f"{pointer}/{unknown[0]}", f"one of {', '.join(keys)}", unknown[0])

@@ -1,0 +1,240 @@
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import polars as pl
+import pytest
+
+from surgsigma_dagster.quality import rules
+from surgsigma_dagster.quality.rules import RULES, Rule, evaluate, releasable
+from surgsigma_dagster.schema.tables import QaResults
+from tests.unit.made import corpus, table
+
+Tables = dict[str, pl.DataFrame]
+GRASPER = "cholect50/VID01/000000"
+
+
+def results(tables: Mapping[str, pl.DataFrame]) -> dict[str, dict[str, Any]]:
+    found = evaluate({name: frame.lazy() for name, frame in tables.items()})
+    QaResults.validate(found, cast=True)
+    return {row["rule"]: row for row in found.to_dicts()}
+
+
+def changed(name: str, where: pl.Expr | None = None, **columns: object) -> Callable[[Tables], Tables]:
+    """Tables with `columns` of the table `name` set in the rows `where` (the first row unless given)."""
+
+    def change(tables: Tables) -> Tables:
+        frame = tables[name]
+        chosen = pl.int_range(pl.len()) == 0 if where is None else where
+        values = [
+            pl.when(chosen).then(value if isinstance(value, pl.Expr) else pl.lit(value)).otherwise(column)
+            .cast(frame.schema[column]).alias(column)
+            for column, value in columns.items()
+        ]  # fmt: skip
+        return {name: frame.with_columns(values)}
+
+    return change
+
+
+def added(name: str, **columns: object) -> Callable[[Tables], Tables]:
+    """Tables with one more row of `name`: the first one, with `columns` set."""
+
+    def change(tables: Tables) -> Tables:
+        return {name: pl.concat([tables[name], changed(name, **columns)({name: tables[name].head(1)})[name]])}
+
+    return change
+
+
+def rejected(rule: str, stage: str = "ingestion") -> Callable[[Tables], Tables]:
+    row = {
+        "reject_id": "r",
+        "stage": stage,
+        "rule": rule,
+        "reason": "told why",
+        "source": "ours",
+        "n_rows": 1,
+        "video_id": "v",
+        "locator": "l",
+    }
+    return lambda tables: {"rejects": pl.concat([tables["rejects"], table("rejects", row)])}
+
+
+def said(where: pl.Expr, turn: int, text: Callable[[str], str]) -> Callable[[Tables], Tables]:
+    """Tables with what one turn says changed in the conversations `where`."""
+
+    def change(tables: Tables) -> Tables:
+        talk = tables["conversations"].with_columns(chosen=where)
+        turns = [
+            [
+                {**one, "content": text(one["content"])} if chosen and number == turn else one
+                for number, one in enumerate(row)
+            ]
+            for row, chosen in zip(talk["turns"].to_list(), talk["chosen"].to_list(), strict=True)
+        ]
+        return {"conversations": talk.drop("chosen").with_columns(pl.Series("turns", turns, talk.schema["turns"]))}
+
+    return change
+
+
+def with_media(**fields: str) -> Callable[[Tables], Tables]:
+    def change(tables: Tables) -> Tables:
+        talk = tables["conversations"]
+        media = talk["media"].to_list()
+        media[0] = [media[0][0] | fields]
+        return {"conversations": talk.with_columns(pl.Series("media", media, talk.schema["media"]))}
+
+    return change
+
+
+OPEN, CHOICE = (pl.col("form").cast(pl.String) == form for form in ("open", "multiple choice"))
+FIRST_CHOICE = CHOICE & (CHOICE.cum_sum() == 1)
+FIRST_OPEN = OPEN & (OPEN.cum_sum() == 1)
+
+# Rule: what to plant, and how many failures it makes.
+PLANTS: list[tuple[str, Callable[[Tables], Tables], int]] = [
+    ("sources_readable", rejected("unreadable_source"), 1),
+    ("sources_readable", rejected("unreadable_labels"), 1),
+    ("tables_keep_their_contract", changed("criteria", score=1.5), 1),
+    (
+        "tables_keep_their_contract",
+        lambda tables: {"concepts": pl.concat([tables["concepts"], tables["concepts"].tail(1)])},
+        1,
+    ),
+    ("frame_labels_have_frames", added("presences", label_id="new", frame_id="cholect50/VID01/000999"), 1),
+    ("rows_have_videos", added("intervals", label_id="new", video_id="cholect50/VID99"), 1),
+    ("rows_have_videos", added("frames", frame_id="cholect50/VID99/000000", video_id="cholect50/VID99"), 1),
+    ("concepts_are_closed", added("boxes", label_id="new", concept_id="instrument/chainsaw"), 1),
+    ("concepts_are_closed", added("triplets", label_id="new", target_concept_id="tissue/unobtainium"), 1),
+    ("concepts_are_closed", changed("videos", procedure_type="procedure/unheard_of"), 1),
+    ("concepts_are_closed", added("intervals", label_id="new", concept_id="action/clipping"), 1),
+    ("boxes_inside_image", added("boxes", label_id="new", x2=100.5), 1),
+    ("boxes_inside_image", added("boxes", label_id="new", y1=-0.5), 1),
+    ("boxes_inside_image", added("boxes", label_id="new", x2=10.0), 1),
+    ("intervals_inside_video", added("intervals", label_id="new", end_s=101.5), 1),
+    ("videos_readable", changed("videos", status="quarantined", reason="cut off"), 1),
+    ("videos_readable", added("frames", frame_id="x", frame_index=99, status="quarantined", reason="cut off"), 1),
+    ("values_are_mapped", added("alias_coverage", raw_value="Graspr", concept_id=pl.lit(None, pl.String)), 1),
+    ("reasoning_is_grounded", changed("reasoning", verified="fail", verifier_reason="said too much"), 1),
+    ("reasoning_is_grounded", changed("reasoning", verified="not run"), 1),
+    ("no_placeholder_left", changed("reasoning", relation="The {instrument} is at rest."), 1),
+    ("no_placeholder_left", said(FIRST_OPEN, 2, lambda text: f"<|object_ref_start|> {text}"), 1),
+    ("no_placeholder_left", said(FIRST_OPEN, 1, lambda text: f"{text} TODO"), 1),
+    ("conversations_are_traceable", changed("conversations", reasoning_id="nowhere"), 1),
+    ("conversations_are_traceable", changed("conversations", label_ids=pl.lit(pl.Series([["made up"]])).first()), 1),
+    (
+        "conversations_are_traceable",
+        changed("conversations", label_ids=pl.lit(pl.Series([[]], dtype=pl.List(pl.String))).first()),
+        1,
+    ),
+    ("conversations_are_traceable", with_media(frame_id="cholect50/VID01/000777"), 1),
+    ("one_split_per_procedure", changed("conversations", split="test"), 2),  # its procedure, and its picture
+    (
+        "one_split_per_procedure",
+        changed("frames", pl.col("frame_id").is_in([GRASPER, "endoscapes/170/000000"]), sha256="same"),
+        1,
+    ),
+    ("choices_have_one_right_option", said(FIRST_CHOICE, 1, lambda text: text.split("\n")[0]), 1),
+    (
+        "choices_have_one_right_option",
+        said(FIRST_CHOICE, 1, lambda text: text + "\nD." + text.split("\nA.")[1].split("\n")[0]),
+        1,
+    ),
+    ("choices_have_one_right_option", changed("conversations", FIRST_CHOICE, answer='{"option":"E"}'), 1),
+    ("choices_have_one_right_option", changed("conversations", FIRST_CHOICE, answer="{}"), 1),
+    ("paths_are_relative", with_media(path="/data/secret/000000.jpg"), 1),
+    ("paths_are_relative", with_media(path="images\\VID01\\0.jpg"), 1),
+    ("paths_are_relative", changed("frames", image_path="images/../../0.jpg"), 1),
+    ("clock_of_labels_fits_video", rejected("frame_beyond_video_end", "frames"), 1),
+]
+
+
+@pytest.mark.parametrize(
+    ("rule", "plant", "n"), PLANTS, ids=[f"{number}-{rule}" for number, (rule, _, _) in enumerate(PLANTS)]
+)
+def test_a_planted_defect_fails_its_rule_and_no_other(rule: str, plant: Callable[[Tables], Tables], n: int) -> None:
+    found = results(corpus() | plant(corpus()))
+    assert {name: row["n_failed"] for name, row in found.items() if row["status"] != "pass"} == {rule: n}
+    assert len(found[rule]["examples"]) == n
+    assert all(found[rule]["examples"])
+
+
+def test_every_rule_has_a_defect_planted() -> None:
+    assert {rule for rule, _, _ in PLANTS} == set(RULES)
+
+
+def test_clean_tables_pass_every_rule() -> None:
+    found = results(corpus())
+    assert {row["status"] for row in found.values()} == {"pass"}
+    assert found["reasoning_is_grounded"]["n_checked"] == corpus()["reasoning"].height > 0
+    assert found["frame_labels_have_frames"]["n_checked"] == 19  # presences, boxes, triplets, criteria
+    assert all(row["description"].endswith(".") for row in found.values())
+
+
+def test_an_unmapped_value_is_one_finding_however_many_videos_hold_it() -> None:
+    two = [
+        {"source": "lab", "video_id": f"lab/{video}", "field": "phase", "raw_value": "Prep", "n_rows": n}
+        for video, n in (("a", 3), ("b", 4))
+    ]
+    found = results(corpus() | {"alias_coverage": table("alias_coverage", *two)})["values_are_mapped"]
+    assert (found["n_failed"], found["examples"]) == (1, ["lab: phase 'Prep' in 7 rows"])
+
+
+def test_many_failures_are_counted_and_only_the_first_shown() -> None:
+    broken = (
+        corpus()["reasoning"]
+        .with_columns(verified=pl.lit("fail"), verifier_reason=pl.lit("x"))
+        .cast(dict(corpus()["reasoning"].schema))
+    )
+    many = pl.concat(
+        [broken.with_columns(reasoning_id=pl.format("{}-{}", "reasoning_id", pl.lit(k))) for k in range(3)]
+    )
+    found = results({**corpus(), "reasoning": pl.concat([corpus()["reasoning"], many])})["reasoning_is_grounded"]
+    assert found["n_failed"] == 3 * broken.height > rules.N_EXAMPLES == len(found["examples"])
+
+
+# A rule that did not run
+
+
+def test_a_rule_that_raises_is_not_run_and_nothing_may_be_released(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: rules.Tables) -> pl.LazyFrame:
+        raise ZeroDivisionError("nothing to divide by")
+
+    monkeypatch.setitem(RULES, "broken", Rule("broken", "boxes", "Always holds.", "error", broken, ("boxes",)))
+    found = evaluate({name: frame.lazy() for name, frame in corpus().items()})
+    row = found.filter(pl.col("rule") == "broken").row(0, named=True)
+    assert (row["status"], row["n_checked"], row["examples"]) == (
+        "not run",
+        0,
+        ["ZeroDivisionError: nothing to divide by"],
+    )
+    assert found.filter(pl.col("status").cast(pl.String) == "pass").height == found.height - 1
+    assert not releasable(found)
+
+
+def test_a_missing_table_leaves_its_rules_not_run() -> None:
+    found = results({name: frame for name, frame in corpus().items() if name != "boxes"})
+    assert found["boxes_inside_image"]["status"] == "not run"
+    assert found["paths_are_relative"]["status"] == "pass"
+
+
+@pytest.mark.parametrize(
+    ("severity", "status", "may"),
+    [
+        ("error", "fail", False),
+        ("error", "not run", False),
+        ("warning", "fail", True),
+        ("warning", "not run", True),
+        ("error", "pass", True),
+    ],
+)
+def test_only_errors_stop_a_release(severity: str, status: str, may: bool) -> None:
+    found = evaluate({name: frame.lazy() for name, frame in corpus().items()})
+    chosen = pl.col("rule") == ("boxes_inside_image" if severity == "error" else "videos_readable")
+    assert set(found.filter(chosen)["severity"].cast(pl.String)) == {severity}
+    text = pl.when(chosen).then(pl.lit(status)).otherwise(pl.col("status").cast(pl.String))
+    assert releasable(found.with_columns(status=text)) is may
+
+
+def test_a_rule_that_was_left_out_is_no_pass() -> None:
+    found = evaluate({name: frame.lazy() for name, frame in corpus().items()})
+    assert releasable(found)
+    assert not releasable(found.filter(pl.col("rule") != "boxes_inside_image"))
