@@ -1,11 +1,11 @@
 """Context: correlated labels of one frame joined."""
 
 import dagster as dg
-
 from surgsigma_dagster.assets.frames import frames
 from surgsigma_dagster.assets.ingestion import OWNERS, procedures
-from surgsigma_dagster.metadata import column_schema, of_table
 from surgsigma_dagster.resources.corpus import Corpus
+
+from surgsigma_dagster.metadata import column_schema, of_table
 from surgsigma_dagster.schema.tables import LABELS
 
 
@@ -14,7 +14,7 @@ from surgsigma_dagster.schema.tables import LABELS
     metadata={"dagster/column_schema": column_schema("scene_context")},
 )  # fmt: skip
 def scene_context(context: dg.AssetExecutionContext, corpus: Corpus) -> dg.MaterializeResult:
-    """For each available frame, every label that speaks of it: phase, step, instruments, tissues, triplets, criteria."""
+    """For each available frame, all that labels say of it: phase, step, instruments, tissues, triplets, criteria."""
     rebuilt = corpus.write_scene_context()
     context.log.info(f"scene context: {rebuilt}")
     return dg.MaterializeResult(metadata=of_table(corpus.lake, "scene_context", rebuilt))

@@ -1,10 +1,10 @@
 """Ingestion: the sources, their videos, and their labels in the sources' own words."""
 
 import dagster as dg
+from surgsigma_dagster.resources.corpus import Corpus
 
 from surgsigma_dagster.metadata import column_schema, markdown_table, of_table
 from surgsigma_dagster.partitions import register
-from surgsigma_dagster.resources.corpus import Corpus
 from surgsigma_dagster.schema.native import NATIVE
 
 GROUP = "ingestion"
@@ -31,11 +31,7 @@ def videos(context: dg.AssetExecutionContext, corpus: Corpus) -> dg.MaterializeR
     Registers one partition a video, and forgets units of videos that no source holds any more.
     """
     listing = corpus.listing()
-    kept = {
-        key
-        for key in context.instance.get_dynamic_partitions("videos")
-        if key.split("__")[0] in listing.failed
-    }
+    kept = {key for key in context.instance.get_dynamic_partitions("videos") if key.split("__")[0] in listing.failed}
     changes = register(context.instance, set(listing.videos), kept=kept)
     pruned = corpus.lake.prune(set(listing.videos) | kept)
     rebuilt = corpus.write_videos(listing)

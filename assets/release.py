@@ -1,7 +1,6 @@
 """Release: what leaves, and the report on it."""
 
 import dagster as dg
-
 from surgsigma_dagster.assets.ingestion import OWNERS
 from surgsigma_dagster.assets.quality import qa_results
 from surgsigma_dagster.assets.tables import unified_tables
@@ -32,8 +31,6 @@ def release(context: dg.AssetExecutionContext, corpus: Corpus, outputs: Outputs)
 
 @dg.asset(group_name=GROUP, owners=OWNERS, deps=[qa_results], kinds={"html"})
 def report(corpus: Corpus, outputs: Outputs) -> dg.MaterializeResult:
-    """`report.html`: counts, distributions, coverage, quality, rejects, and conversations to look at. Self-contained."""
+    """`report.html`: counts, distributions, coverage, quality, rejects, and conversations to look at, in one file."""
     path = outputs.write_report(corpus)
-    return dg.MaterializeResult(
-        metadata={"path": dg.MetadataValue.path(str(path)), "bytes": path.stat().st_size}
-    )
+    return dg.MaterializeResult(metadata={"path": dg.MetadataValue.path(str(path)), "bytes": path.stat().st_size})

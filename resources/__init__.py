@@ -1,1 +1,1 @@
-"""What assets are made with: where things lie (`lake`), what is asked for (`corpus`), the tables' reader (`warehouse`)."""
+"""What assets are made with: where things lie (`lake`), the stages (`corpus`), tables and outputs."""

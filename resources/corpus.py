@@ -140,7 +140,12 @@ class Corpus(dg.ConfigurableResource):
                         "url": adapter.url,
                     }
                 )
-        return self._write_whole("sources", pl.DataFrame(rows, schema_overrides={"licence_url": pl.String, "consent_scope": pl.String}) if rows else empty("sources"))
+        return self._write_whole(
+            "sources",
+            pl.DataFrame(rows, schema_overrides={"licence_url": pl.String, "consent_scope": pl.String})
+            if rows
+            else empty("sources"),
+        )
 
     def _write_whole(self, table: str, frame: pl.DataFrame) -> pl.DataFrame:
         frame = conform(table, frame)
@@ -249,7 +254,9 @@ class Corpus(dg.ConfigurableResource):
         splits = split_of(videos["procedure_id"].to_list(), config.seed, chosen)
         grouped = (
             videos.with_columns(
-                identity_rule=pl.col("video_id").replace_strict(rules, default="listed earlier", return_dtype=pl.String),
+                identity_rule=pl.col("video_id").replace_strict(
+                    rules, default="listed earlier", return_dtype=pl.String
+                ),
                 specialty=pl.col("source").replace_strict(specialties, default="General", return_dtype=pl.String),
             )
             .sort("video_id")
@@ -327,8 +334,14 @@ class Corpus(dg.ConfigurableResource):
     def write_harmonized(self) -> Rebuilt:
         """Unified label tables of every ingested video."""
         found = self._aliases()
-        by_source = {str(source): signature(part.rows()) for (source,), part in found.partition_by("source", as_dict=True).items()}
-        sizes = {row["video_id"]: (row["width"], row["height"]) for row in self.lake.read("videos").select("video_id", "width", "height").to_dicts()}
+        by_source = {
+            str(source): signature(part.rows())
+            for (source,), part in found.partition_by("source", as_dict=True).items()
+        }
+        sizes = {
+            row["video_id"]: (row["width"], row["height"])
+            for row in self.lake.read("videos").select("video_id", "width", "height").to_dicts()
+        }
         code = code_signature("vocabulary")
         videos = self._video_ids()
         units = {
@@ -351,9 +364,7 @@ class Corpus(dg.ConfigurableResource):
         """Join what is known of each available frame."""
         frames, code = self.lake.marks("frames"), code_signature("context")
         procedures = self.lake.read("procedures")
-        splits = {
-            unit_key(video): row["split"] for row in procedures.to_dicts() for video in row["videos"]
-        }
+        splits = {unit_key(video): row["split"] for row in procedures.to_dicts() for video in row["videos"]}
         units = {
             key: signature(code, mark, frames.get(key), splits.get(key))
             for key, mark in self.lake.marks("harmonized").items()
@@ -407,7 +418,9 @@ class Corpus(dg.ConfigurableResource):
                 licence=pl.col("source").replace_strict(licences, return_dtype=pl.String)
             )
             made = pl.concat([instantiate(words, task, seed=seed) for task in tasks().values()])
-            verdicts = self.lake.read("reasoning", keys).select("reasoning_id", verified=pl.col("verified").cast(pl.String))
+            verdicts = self.lake.read("reasoning", keys).select(
+                "reasoning_id", verified=pl.col("verified").cast(pl.String)
+            )
             accepted = pl.col("verified").fill_null("not run") == "pass"
             made = made.join(verdicts, on="reasoning_id", how="left").with_columns(
                 status=pl.when(accepted).then(pl.lit("accepted")).otherwise(pl.lit("rejected"))

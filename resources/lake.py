@@ -260,8 +260,7 @@ class Lake(dg.ConfigurableResource):
 
     def _write_units(self, table: str, keys: list[str], frame: pl.DataFrame) -> None:
         by_key = {
-            unit_key(str(video_id)): part
-            for (video_id,), part in frame.partition_by("video_id", as_dict=True).items()
+            unit_key(str(video_id)): part for (video_id,), part in frame.partition_by("video_id", as_dict=True).items()
         }
         if stray := sorted(set(by_key) - set(keys)):
             raise ValueError(f"{table}: rows of {', '.join(stray[:3])}, which this batch does not make")

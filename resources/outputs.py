@@ -5,6 +5,7 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 from surgsigma_dagster.resources.corpus import Corpus
+from surgsigma_dagster.schema.tables import TABLES
 
 from surgsigma_dagster.quality.rules import releasable
 from surgsigma_dagster.release.folder import Released, write_release
@@ -53,10 +54,8 @@ class Outputs(dg.ConfigurableResource):
         """Write `report.html`, in one step."""
         beside = self.report_path.with_name(".report.html.new")
         beside.parent.mkdir(parents=True, exist_ok=True)
-        names = ("sources", "videos", "procedures", "frames", "intervals", "presences", "boxes", "masks", "triplets",
-                 "criteria", "clips", "concepts", "alias_coverage", "scene_context", "reasoning", "conversations", "rejects",
-                 "qa_results")  # fmt: skip
-        html = render_report({name: corpus.lake.scan(name) for name in names}, corpus.media_file)
+        tables = {name: corpus.lake.scan(name) for name in TABLES if name not in {"aliases", "builds"}}
+        html = render_report(tables, corpus.media_file)
         beside.write_text(html, "utf-8")
         beside.replace(self.report_path)
         return self.report_path

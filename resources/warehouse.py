@@ -55,7 +55,10 @@ def _load(connection: duckdb.DuckDBPyConnection, lake: Lake, table: str) -> int:
     schema = TABLES[table]
     shards = [str(path) for path in lake.shard_paths(table)]
     if shards:
-        connection.execute(f"CREATE TABLE {table} AS SELECT * FROM read_parquet($shards, hive_partitioning = false)", {"shards": shards})
+        connection.execute(
+            f"CREATE TABLE {table} AS SELECT * FROM read_parquet($shards, hive_partitioning = false)",
+            {"shards": shards},
+        )
     else:
         nothing = empty(table).to_arrow()
         connection.register("nothing", nothing)

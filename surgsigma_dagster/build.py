@@ -23,9 +23,7 @@ def home() -> Path:
 
 def default_resources(root: Path) -> dict[str, Any]:
     """Resources on the home `root`; SURGSIGMA_LAKE and SURGSIGMA_SOURCES put lake and sources elsewhere."""
-    lake = Lake(
-        uri=os.environ.get("SURGSIGMA_LAKE", str(root / "lake")), cache_folder=str(root / "cache")
-    )
+    lake = Lake(uri=os.environ.get("SURGSIGMA_LAKE", str(root / "lake")), cache_folder=str(root / "cache"))
     return {
         "corpus": Corpus(sources_path=os.environ.get("SURGSIGMA_SOURCES", str(root / "sources.yaml")), lake=lake),
         "warehouse": Warehouse(path=str(root / "surgsigma.duckdb")),

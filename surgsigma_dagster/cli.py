@@ -231,8 +231,8 @@ def list_datasets(as_json: JsonOption = False) -> None:
             "title": adapter.title,
             "specialty": adapter.specialty,
             "licence": adapter.licence.name,
-            "may be released": adapter.licence.redistribution,
-            "url": adapter.url,
+            "may be released": "yes" if adapter.licence.redistribution else "no",
+            "format tested on": "real files" if adapter.tested_on_real_files else "documented format",
         }
         for name, adapter in adapters().items()
     ]

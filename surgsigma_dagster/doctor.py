@@ -44,6 +44,8 @@ def examined(home: Path) -> list[dict[str, Any]]:
     saw("python", sys.version_info >= (3, 11), platform.python_version(), "use Python 3.11 or newer")
     there = next(folder for folder in (home, *home.parents) if folder.exists())
     free = shutil.disk_usage(there).free / 1e9
-    saw("disk", free > _FREE_GB, f"{free:.1f} GB free at {there}", f"frames need room: free {_FREE_GB} GB or use --home")
+    saw(
+        "disk", free > _FREE_GB, f"{free:.1f} GB free at {there}", f"frames need room: free {_FREE_GB} GB or use --home"
+    )
     saw("home", os.access(there, os.W_OK), home, f"{there} cannot be written: use --home")
     return rows

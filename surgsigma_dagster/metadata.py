@@ -1,4 +1,4 @@
-"""What the UI shows of an asset: column lists, row counts, previews, pictures. Everything that is Dagster's metadata."""
+"""What the UI shows of an asset: column lists, row counts, previews, pictures: all that is Dagster's metadata."""
 
 import base64
 from typing import Any
@@ -52,7 +52,9 @@ def _column_lineage(table: str) -> dg.TableColumnLineage:
         asset, _, column = name.partition(".")
         return dg.TableColumnDep(dg.AssetKey(asset), column)
 
-    return dg.TableColumnLineage({column: [dependency(name) for name in made] for column, made in LINEAGE[table].items()})
+    return dg.TableColumnLineage(
+        {column: [dependency(name) for name in made] for column, made in LINEAGE[table].items()}
+    )
 
 
 def of_table(lake: Lake, table: str, rebuilt: Rebuilt | None = None) -> dict[str, Any]:

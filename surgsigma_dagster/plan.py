@@ -105,7 +105,9 @@ def _check(entry: SourceEntry, found: dict[str, list[dict[str, Any]]]) -> None:
             "records": ", ".join(f"{labels[kind].height} {kind}" for kind in NATIVE if labels[kind].height),
         }
     )
-    problems = labels["rejects"].group_by("rule").agg(pl.len().alias("times"), pl.col("file", "locator", "reason").first())
+    problems = (
+        labels["rejects"].group_by("rule").agg(pl.len().alias("times"), pl.col("file", "locator", "reason").first())
+    )
     found["problems"] += [
         {
             "source": entry.name, "severity": "warning", "problem": row["rule"], "times": row["times"],
@@ -116,14 +118,18 @@ def _check(entry: SourceEntry, found: dict[str, list[dict[str, Any]]]) -> None:
     if media["none"]:
         example = next(video.video for video in videos if video.media == "none")
         found["problems"].append(
-            {"source": entry.name, "severity": "warning", "problem": "missing_media", "times": media["none"], "example": example}
+            {
+                "source": entry.name,
+                "severity": "warning",
+                "problem": "missing_media",
+                "times": media["none"],
+                "example": example,
+            }
         )
     found["unmapped"] += _unmapped(entry, labels)
 
 
 def _unmapped(entry: SourceEntry, labels: NativeLabels) -> list[dict[str, Any]]:
-    named = {
-        kind: labels[kind].with_columns(source=pl.lit(entry.name), video_id=pl.lit("")) for kind in NATIVE
-    }
+    named = {kind: labels[kind].with_columns(source=pl.lit(entry.name), video_id=pl.lit("")) for kind in NATIVE}
     values = resolve(verbatim_values(named), known_values(entry)).filter(pl.col("concept_id").is_null())
     return values.select("source", "field", "raw_value", "n_rows").sort("n_rows", descending=True).to_dicts()

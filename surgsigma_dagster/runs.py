@@ -68,7 +68,9 @@ class Home:
         if sources is not None and self.sources.resolve() != sources.resolve():
             self.sources.unlink(missing_ok=True)
             self.sources.symlink_to(sources.resolve())
-        if not {"DAGSTER_HOME", "SURGSIGMA_HOME"} <= os.environ.keys():  # a deployment sets both: its instance is elsewhere
+        if (
+            not {"DAGSTER_HOME", "SURGSIGMA_HOME"} <= os.environ.keys()
+        ):  # a deployment sets both: its instance is elsewhere
             os.environ["DAGSTER_HOME"] = str(dagster_home)
         os.environ["SURGSIGMA_HOME"] = str(self.root)
 
@@ -149,9 +151,7 @@ def rebuild(home: Home, corpus: Corpus, select: str | None = None) -> dg.JobExec
         _bury(dagster)
         listing = corpus.listing()
         existing = dagster.get_dynamic_partitions("videos")
-        register(
-            dagster, set(listing.videos), kept={key for key in existing if key.split("__")[0] in listing.failed}
-        )
+        register(dagster, set(listing.videos), kept={key for key in existing if key.split("__")[0] in listing.failed})
         return dg.execute_job(
             repository.get_reconstructable_job("rebuild"),
             instance=dagster,

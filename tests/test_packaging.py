@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from surgsigma_dagster.sources.adapter import adapters
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 ORCHESTRATION = {"build", "automation", "partitions", "checks", "metadata", "definitions", "cli", "runs", "plan"}
@@ -26,6 +28,18 @@ def test_every_package_on_disk_is_listed() -> None:
     }
     assert found | {"surgsigma_dagster.assets", "surgsigma_dagster.resources"} == listed
     assert all((_folder(package) / "__init__.py").is_file() for package in listed)
+
+
+def test_the_list_of_datasets_in_the_docs_is_the_list_that_is_read() -> None:
+    rows = [
+        (f"`{name}`", found.title, found.specialty, found.licence.name, "yes" if found.licence.redistribution else "no",
+         "real files" if found.tested_on_real_files else "documented format")
+        for name, found in adapters().items()
+    ]  # fmt: skip
+    head = ("dataset", "title", "specialty", "licence", "may be released", "format tested on")
+    table = "\n".join("| " + " | ".join(row) + " |" for row in (head, ("---",) * len(head), *rows))
+    page = (ROOT / "docs" / "sources.md").read_text("utf-8")
+    assert table in page, f"docs/sources.md is behind; between its marks belongs\n{table}"
 
 
 def _imports(path: Path) -> set[str]:
@@ -75,7 +89,8 @@ def test_the_wheel_works_from_an_empty_folder(tmp_path: Path) -> None:
     script = (
         "import surgsigma_dagster as s; assert 'site' in s.__file__, s.__file__\n"
         "from surgsigma_dagster.definitions import defs; from surgsigma_dagster.dialogue.task import tasks\n"
-        "from surgsigma_dagster.vocabulary.concepts import concepts; from surgsigma_dagster.sources.adapter import adapters\n"
+        "from surgsigma_dagster.vocabulary.concepts import concepts\n"
+        "from surgsigma_dagster.sources.adapter import adapters\n"
         "print(len(defs.resolve_asset_graph().get_all_asset_keys()), [t.templates.version for t in tasks().values()],"
         " concepts().height, len(adapters()))"
     )

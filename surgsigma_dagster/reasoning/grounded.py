@@ -45,9 +45,7 @@ _UNSETTLED = (
     .otherwise(pl.lit("Which instrument acts on which tissue is left open by this single view."))
 )
 RELATION = pl.coalesce(
-    pl.concat_str(
-        [sentence(pl.col("acts")), _IDLE, _ACTION], separator=" ", ignore_nulls=True
-    ).replace("", None),
+    pl.concat_str([sentence(pl.col("acts")), _IDLE, _ACTION], separator=" ", ignore_nulls=True).replace("", None),
     _UNSETTLED,
 )
 
@@ -63,8 +61,7 @@ def chains(words: pl.DataFrame, task: Task) -> pl.DataFrame:
         told = pl.col("action_name") == pl.col(f"{task.concludes}_name")
         rows = rows.with_columns(action_name=pl.when(~told.fill_null(False)).then("action_name"))
     return (
-        rows
-        .select(
+        rows.select(
             reasoning_id=pl.format("{}/{}", pl.lit(task.name), "frame_id"),
             task=pl.lit(task.name),
             frame_id="frame_id",

@@ -60,9 +60,7 @@ def write_release(
     beside = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(beside, ignore_errors=True)
     (beside / "conversations").mkdir(parents=True)
-    kept = conversations.filter(
-        (pl.col("status").cast(pl.String) == "accepted") & pl.col("source").is_in(names)
-    )
+    kept = conversations.filter((pl.col("status").cast(pl.String) == "accepted") & pl.col("source").is_in(names))
     media = (
         kept.select("source", "media").explode("media").unnest("media")
         .select("source", "root", "path", released=_released_path(pl.col)).unique("released").sort("released").collect()

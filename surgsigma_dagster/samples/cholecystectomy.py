@@ -29,9 +29,7 @@ from surgsigma_dagster.samples.shapes import (
 
 _FUNDUS, _NECK, _INFUNDIBULUM = (0.40, -0.40), (0.04, 0.06), (-0.08, 0.13)
 _DUCT_END, _ARTERY_END, _POOL = (-0.56, 0.46), (-0.60, -0.04), (0.02, 0.62)
-_PLATE_SHOWN = (
-    0.2  # the part of `peel` in which the lower third of the gallbladder comes off the cystic plate
-)
+_PLATE_SHOWN = 0.2  # the part of `peel` in which the lower third of the gallbladder comes off the cystic plate
 _CUT = 0.5  # where duct and artery are cut, between the clips
 _DUCT_CLIPS, _ARTERY_CLIPS = (0.86, 0.74, 0.28), (0.72, 0.28)
 _DUCT_FAT = lobules(3, curve(_INFUNDIBULUM, (-0.24, 0.36), _DUCT_END), 0.085, 0.03, 12)
@@ -101,9 +99,7 @@ def _bed(now: State) -> list[Layer]:
     if now["char"]:
         found.append(Layer("cystic_plate", disc((0.21, -0.24), 0.1 * now["char"], 0.8), (70, 84, 104)))
     if bleed := now["bleed"]:
-        found.append(
-            Layer("blood", hull(((0.22, -0.3), 0.09 * bleed), ((0.18, -0.12), 0.05 * bleed)), (22, 14, 120))
-        )
+        found.append(Layer("blood", hull(((0.22, -0.3), 0.09 * bleed), ((0.18, -0.12), 0.05 * bleed)), (22, 14, 120)))
     return found
 
 
@@ -163,9 +159,7 @@ def _bag(now: State) -> list[Layer]:
     if not now["bag"]:
         return []
     x, y = _mouth(now)
-    pouch = np.array([(-0.3, 0), (0.3, 0), (0.36, 0.34), (0.2, 0.6), (-0.12, 0.6), (-0.3, 0.3)]) + np.array(
-        [x, y]
-    )
+    pouch = np.array([(-0.3, 0), (0.3, 0), (0.36, 0.34), (0.2, 0.6), (-0.12, 0.6), (-0.3, 0.3)]) + np.array([x, y])
     rim = disc((x, y), 0.31, 0.22)
     found = [Layer("specimen_bag", pouch, (226, 212, 196), relief=0.5, alpha=0.7)]
     for d in (0.0, 0.16, 0.34):
@@ -266,11 +260,7 @@ _CLIP = (
     _beat(2, "ClippingCutting", Use("scissors", "cut", "cystic_duct"), _HOLD, duct_cut=1),
     _beat(2, "ClippingCutting", Use("scissors", "cut", "cystic_artery"), _HOLD, artery_cut=1),
 )
-_PEEL = (
-    _beat(
-        5, "GallbladderDissection", Use("hook", "dissect", "gallbladder"), _HOLD, peel=1, free=1, bleed=0.8
-    ),
-)
+_PEEL = (_beat(5, "GallbladderDissection", Use("hook", "dissect", "gallbladder"), _HOLD, peel=1, free=1, bleed=0.8),)
 _PACK = (
     _beat(2, "GallbladderPackaging", Use("grasper", "grasp", "gallbladder", "left"), bag=1),
     _beat(3, "GallbladderPackaging", Use("grasper", "pack", "gallbladder", "left"), bagged=1),

@@ -11,9 +11,7 @@ from surgsigma_dagster.samples.render import Image
 from surgsigma_dagster.video.binary import MediaError
 
 
-def encode(
-    path: Path, frames: Iterable[Image], size: tuple[int, int], fps: int, ffmpeg: str, keep: str = "1"
-) -> None:
+def encode(path: Path, frames: Iterable[Image], size: tuple[int, int], fps: int, ffmpeg: str, keep: str = "1") -> None:
     """Write `frames` of `size` (width, height), blue first, as an MP4 at `fps`.
 
     `keep` is a condition on the frame number `n` in ffmpeg's language: what is left keeps its timestamps,
@@ -43,7 +41,5 @@ def encode(
             code = process.wait()
         if code:
             said.seek(0)
-            raise MediaError(
-                f"{path}: ffmpeg exit code {code}: {said.read().decode('utf-8', 'replace').strip()}"
-            )
+            raise MediaError(f"{path}: ffmpeg exit code {code}: {said.read().decode('utf-8', 'replace').strip()}")
     part.replace(path)

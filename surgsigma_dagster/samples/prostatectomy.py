@@ -72,9 +72,7 @@ def _prostate(now: State) -> list[Layer]:
     gland = hull(((x - 0.14, y + 0.02), 0.24), ((x + 0.14, y + 0.02), 0.24), ((x, y - 0.12), 0.2))
     found = [Layer("prostate", gland, (92, 124, 186), relief=1.0)]
     if now["sever"] < 0.5:
-        found.insert(
-            0, Layer("urethra", np.array([_URETHRA_STUMP, (x, y - 0.2)]), (140, 170, 212), 0.12, 0.3)
-        )
+        found.insert(0, Layer("urethra", np.array([_URETHRA_STUMP, (x, y - 0.2)]), (140, 170, 212), 0.12, 0.3))
     for d in (-0.1, 0.0, 0.1):
         vein = curve((x + d, y - 0.28), (x + 1.6 * d, y - 0.1), (x + 1.2 * d, y + 0.12))
         found.append(Layer("prostate", vein, (122, 74, 104), 0.03))

@@ -203,9 +203,7 @@ def _polygons(tool: Tool, scene: Scene, shape: tuple[int, int]) -> list[Polygon]
     cos, sin = along / length
     drawn = parts(tool.kind, tool.opening, length)
     outlines = [points @ np.array([(cos, sin), (-sin, cos)]) + tool.tip for points, _ in drawn]
-    return [
-        (fixed, colour) for fixed, (_, colour) in zip(_project(outlines, scene, shape), drawn, strict=True)
-    ]
+    return [(fixed, colour) for fixed, (_, colour) in zip(_project(outlines, scene, shape), drawn, strict=True)]
 
 
 @lru_cache(maxsize=8)

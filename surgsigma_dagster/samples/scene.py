@@ -173,9 +173,7 @@ class Script:
         acts = use.target is not None and start <= local <= end
         opening = 0.05 if acts and use.verb in _HELD else 0.55 + 0.45 * np.cos(2 * np.pi * 0.9 * t)
         verb, target = (use.verb, use.target) if acts else (None, None)
-        return Tool(
-            use.kind, (float(x), float(y)), (1.6 * rim[0], 1.6 * rim[1]), float(opening), verb, target
-        )
+        return Tool(use.kind, (float(x), float(y)), (1.6 * rim[0], 1.6 * rim[1]), float(opening), verb, target)
 
     @cached_property
     def _pose(self) -> tuple[float, float, float]:

@@ -98,9 +98,7 @@ def vessel(name: str, line: Points, width: float, colour: Colour) -> list[Layer]
     return [Layer(name, line, colour, width, 0.2), Layer(name, line - 0.013, (b, g, r), width / 4)]
 
 
-def clips(
-    line: Points, places: tuple[float, ...], count: float, length: float, colour: Colour
-) -> list[Layer]:
+def clips(line: Points, places: tuple[float, ...], count: float, length: float, colour: Colour) -> list[Layer]:
     """The first `count` clips across a tube; one is on when `count` is within a half of it."""
     found = []
     for at in places[: int(count + 0.5)]:

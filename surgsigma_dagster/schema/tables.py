@@ -283,9 +283,7 @@ class Conversations(dy.Schema):
         dy.Struct({"kind": dy.String(), "frame_id": dy.String(), "root": dy.String(), "path": dy.String()}),
         description="What the model sees",
     )
-    turns = dy.List(
-        dy.Struct({"role": dy.String(), "content": dy.String()}), description="system, user, assistant"
-    )
+    turns = dy.List(dy.Struct({"role": dy.String(), "content": dy.String()}), description="system, user, assistant")
     answer = _text("Answer as structured data, JSON", min_length=2)
     answer_text = _text("Answer as text: the last assistant turn", min_length=1)
     reasoning_id = _text("Reasoning")
@@ -299,9 +297,7 @@ class Rejects(dy.Schema):
     """Every native row or unit that made no label, frame or conversation, and why."""
 
     reject_id = _text("Hash of the row", primary_key=True)
-    stage = dy.Enum(
-        ["ingestion", "frames", "harmonization", "reasoning"], description="Stage that turned it down"
-    )
+    stage = dy.Enum(["ingestion", "frames", "harmonization", "reasoning"], description="Stage that turned it down")
     rule = _text("Rule, snake case")
     reason = _text("What was expected, what was found")
     source = _text("Source id")

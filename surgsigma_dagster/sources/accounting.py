@@ -45,9 +45,7 @@ def _lines(places: pl.DataFrame) -> pl.DataFrame:
     ends = pl.col("locator").str.extract_groups(r"^lines? (?<first>\d+)(?:-(?<last>\d+))?$").struct
     seen = pl.col("last").cum_max().shift(1, fill_value=0).over("file")
     return (
-        places.select(
-            "file", first=ends.field("first").cast(pl.Int64), last=ends.field("last").cast(pl.Int64)
-        )
+        places.select("file", first=ends.field("first").cast(pl.Int64), last=ends.field("last").cast(pl.Int64))
         .with_columns(pl.col("last").fill_null(pl.col("first")))
         .sort("file", "first")
         .select("file", n_rows=(pl.col("last") - pl.max_horizontal(pl.col("first") - 1, seen)).clip(0))

@@ -101,9 +101,7 @@ class NativeLabels:
         for kind, schema in NATIVE.items():
             given = self.tables.get(kind)
             self.tables[kind] = (
-                schema.create_empty()
-                if given is None or given.is_empty()
-                else schema.validate(given, cast=True)
+                schema.create_empty() if given is None or given.is_empty() else schema.validate(given, cast=True)
             )
 
     def __getitem__(self, kind: str) -> pl.DataFrame:
@@ -124,13 +122,9 @@ def conform(frame: pl.DataFrame, schema: type[dy.Schema]) -> pl.DataFrame:
     """`frame` with exactly the columns of `schema`, in its order and types; nullable ones may be absent."""
     columns = schema.columns()
     missing = [
-        pl.lit(None).alias(name)
-        for name, column in columns.items()
-        if name not in frame.columns and column.nullable
+        pl.lit(None).alias(name) for name, column in columns.items() if name not in frame.columns and column.nullable
     ]
-    return frame.with_columns(missing).select(
-        pl.col(name).cast(column.dtype) for name, column in columns.items()
-    )
+    return frame.with_columns(missing).select(pl.col(name).cast(column.dtype) for name, column in columns.items())
 
 
 class Adapter(ABC):
@@ -139,12 +133,11 @@ class Adapter(ABC):
     name: ClassVar[str]  # also names the alias file
     title: ClassVar[str]
     specialty: ClassVar[Specialty]
-    procedure_type: ClassVar[
-        str | None
-    ]  # concept id, e.g. procedure/cholecystectomy; None: each source states it
+    procedure_type: ClassVar[str | None]  # concept id; None: each source states it
     licence: ClassVar[Licence]
     citation: ClassVar[str]
     url: ClassVar[str]
+    tested_on_real_files: ClassVar[bool] = False  # else on files written from the documented format
     signature: ClassVar[tuple[str, ...]]  # globs under the root, without **; one match is this dataset
 
     def terms(self, root: Path) -> Terms:

@@ -177,9 +177,7 @@ def concepts() -> pl.DataFrame:
     """
     columns = [name for name in Concept.model_fields if name != "id"]
     types = dict.fromkeys(["concept_id", "kind", *columns], pl.String()) | {"synonyms": pl.List(pl.String)}
-    rows = [
-        concept.model_dump() | {"concept_id": concept.id, "kind": concept.kind} for concept in _concepts()
-    ]
+    rows = [concept.model_dump() | {"concept_id": concept.id, "kind": concept.kind} for concept in _concepts()]
     return pl.DataFrame(rows, schema=types)
 
 

@@ -76,9 +76,7 @@ class Processes:
             said.append(f"----- {name}: exit code {process.poll()}\n{log[-6000:]}")
         return "\n".join(said)
 
-    def wait_for(
-        self, what: str, ready: Callable[[], object], *, timeout_s: float, every_s: float = 0.3
-    ) -> None:
+    def wait_for(self, what: str, ready: Callable[[], object], *, timeout_s: float, every_s: float = 0.3) -> None:
         """Return when `ready` is true; fail when time is up, or when a process ended with an error before."""
         until = time.monotonic() + timeout_s
         while not ready():

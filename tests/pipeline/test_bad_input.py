@@ -43,7 +43,9 @@ def test_a_cut_off_video_is_quarantined_with_its_reason(damaged: Path) -> None:
     ((status, reason),) = query(damaged, "SELECT status, reason FROM videos WHERE video_id = 'cholec80/video51'")
     assert status == "quarantined"
     assert "moov" in reason or "frames" in reason
-    assert query(damaged, "SELECT DISTINCT status FROM frames WHERE video_id = 'cholec80/video51'") == [("quarantined",)]
+    assert query(damaged, "SELECT DISTINCT status FROM frames WHERE video_id = 'cholec80/video51'") == [
+        ("quarantined",)
+    ]
 
 
 def test_a_bad_line_is_named_with_file_line_and_what_was_expected(damaged: Path) -> None:

@@ -54,9 +54,7 @@ def test_every_conversation_leads_to_a_native_label_and_to_a_picture(demo_home: 
     )
     assert lost == [(0,)]
     corpus = default_resources(demo_home)["corpus"]
-    media = pl.scan_parquet(demo_home / "lake/conversations/*.parquet").select(
-        "source", pl.col("media").list.first()
-    )
+    media = pl.scan_parquet(demo_home / "lake/conversations/*.parquet").select("source", pl.col("media").list.first())
     for row in media.unnest("media").unique(["source", "path"]).collect().to_dicts():
         root = demo_home / "lake" if row["root"] == "lake" else corpus.config_.entry(row["source"]).root
         assert (root / row["path"]).is_file()

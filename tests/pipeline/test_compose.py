@@ -122,9 +122,7 @@ class Loopback:
             return True
         _, *command = self.here(SERVICES[name]["healthcheck"]["test"])
         environment = self.environment(name)
-        return not subprocess.run(
-            command, env=environment, capture_output=True, timeout=60, check=False
-        ).returncode
+        return not subprocess.run(command, env=environment, capture_output=True, timeout=60, check=False).returncode
 
     def graphql(self, query: str, **variables: Any) -> Any:
         """What the webserver answers. Raises where it complains."""
@@ -210,9 +208,5 @@ def test_only_what_runs_the_pipeline_sees_the_sources_which_it_cannot_change_and
     mounts = {name: service.get("volumes", []) for name, service in SERVICES.items()}
     seeing = [(name, mount) for name, found in mounts.items() for mount in found if "SURGSIGMA_DATA" in mount]
     assert [(name, mount.rpartition("}")[2]) for name, mount in seeing] == [("code", ":/data:ro")]
-    keys = {
-        name
-        for name, service in SERVICES.items()
-        if "AWS_SECRET_ACCESS_KEY" in service.get("environment", {})
-    }
+    keys = {name for name, service in SERVICES.items() if "AWS_SECRET_ACCESS_KEY" in service.get("environment", {})}
     assert keys == {"code", "bucket"}

@@ -63,9 +63,7 @@ def test_a_lake_where_nothing_was_written_is_empty_and_keeps_its_columns(lake: L
     assert lake.read(TABLE).schema == {"video_id": pl.String, "file_frame": pl.Int64, "pts_s": pl.Float64}
 
 
-def test_written_shards_are_read_by_another_machine_in_the_order_of_their_keys(
-    lake: Lake, tmp_path: Path
-) -> None:
+def test_written_shards_are_read_by_another_machine_in_the_order_of_their_keys(lake: Lake, tmp_path: Path) -> None:
     lake.write(TABLE, "b__1", rows("b/1", 0.0, 0.04))
     lake.write(TABLE, "a__1", rows("a/1", 0.5))
     lake.write(TABLE, "a__1-2", rows("a/1-2", 0.7))
@@ -84,9 +82,7 @@ def test_a_shard_without_rows_goes_away(lake: Lake) -> None:
     assert lake.read(TABLE).is_empty()
 
 
-def test_a_rebuild_makes_what_is_stale_and_skips_what_is_done_wherever_it_was_done(
-    lake: Lake, tmp_path: Path
-) -> None:
+def test_a_rebuild_makes_what_is_stale_and_skips_what_is_done_wherever_it_was_done(lake: Lake, tmp_path: Path) -> None:
     assert rebuild(lake, {"a__1": "v1", "b__1": "v1"}).made == ["a__1", "b__1"]
     again = rebuild(elsewhere(lake, tmp_path / "other"), {"a__1": "v1", "b__1": "v2"}, {"b__1": [1.0, 2.0]})
     assert (again.made, again.up_to_date) == (["b__1"], 1)
@@ -118,9 +114,7 @@ def test_pruning_takes_everything_of_a_unit_and_nothing_of_its_neighbours(lake: 
     assert not [path for path in left if "a__1/" in path or "a__1." in path or "a__1@" in path]
 
 
-def test_a_file_is_fetched_once_and_again_when_another_machine_has_changed_it(
-    bucket: str, tmp_path: Path
-) -> None:
+def test_a_file_is_fetched_once_and_again_when_another_machine_has_changed_it(bucket: str, tmp_path: Path) -> None:
     lake = Lake(uri=bucket, cache_folder=str(tmp_path / "cache"))
     other = elsewhere(lake, tmp_path / "other")
     lake.write(TABLE, "a__1", rows("a/1", 0.0))

@@ -28,9 +28,7 @@ ROWS = {
 def home(real_labels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("real")
     sources = folder / "sources.yaml"
-    entries = [
-        f"  - {{name: {name}, dataset: {name}, root: '{real_labels / path}'}}" for name, path in SOURCES.items()
-    ]
+    entries = [f"  - {{name: {name}, dataset: {name}, root: '{real_labels / path}'}}" for name, path in SOURCES.items()]
     sources.write_text("\n".join(["sources:", *entries]) + "\n")
     assert built(sources, folder / "home")["success"]
     return folder / "home"
@@ -68,7 +66,8 @@ def test_every_annotated_row_of_psi_ava_is_in_a_table_or_in_the_rejects(home: Pa
     boxes = query(home, "SELECT count(DISTINCT (file, locator)) FROM boxes WHERE source = 'psi_ava'")[0][0]
     runs = query(
         home,
-        "SELECT coalesce(sum(n_rows), 0) FROM intervals WHERE source = 'psi_ava' AND track = 'phase' AND file LIKE '%.csv'",
+        "SELECT coalesce(sum(n_rows), 0) FROM intervals "
+        "WHERE source = 'psi_ava' AND track = 'phase' AND file LIKE '%.csv'",
     )[0][0]
     rejected = query(home, "SELECT sum(n_rows) FROM rejects WHERE source = 'psi_ava'")[0][0]
     assert (boxes, runs, rejected) == (3181, 35213, 3181)
@@ -76,7 +75,9 @@ def test_every_annotated_row_of_psi_ava_is_in_a_table_or_in_the_rejects(home: Pa
 
 
 def test_every_reject_says_where_and_why(home: Path) -> None:
-    silent = query(home, "SELECT count(*) FROM rejects WHERE reason = '' OR rule = '' OR file IS NULL OR locator IS NULL")
+    silent = query(
+        home, "SELECT count(*) FROM rejects WHERE reason = '' OR rule = '' OR file IS NULL OR locator IS NULL"
+    )
     assert silent == [(0,)]
 
 
@@ -89,9 +90,7 @@ def test_the_boxes_that_reach_out_of_their_image_are_clipped(home: Path) -> None
 
 
 def test_overlay_tracks_do_not_overlap_phases(home: Path) -> None:
-    tracks = query(
-        home, "SELECT DISTINCT track FROM intervals WHERE raw_value IN ('out_of_body', 'severe_index')"
-    )
+    tracks = query(home, "SELECT DISTINCT track FROM intervals WHERE raw_value IN ('out_of_body', 'severe_index')")
     assert tracks == [("event",)]
 
 

@@ -15,9 +15,7 @@ TOOLS = ("Grasper", "Bipolar", "Hook", "Scissors", "Clipper", "Irrigator", "Spec
 
 
 def real(folder: str) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(
-        not (LABELS / folder).is_dir(), reason=f"no real files in ../shared/labels/{folder}"
-    )
+    return pytest.mark.skipif(not (LABELS / folder).is_dir(), reason=f"no real files in ../shared/labels/{folder}")
 
 
 def read(adapter: str, root: Path) -> NativeLabels:
@@ -71,9 +69,7 @@ BOX = (0.25, 0.25, 0.5, 0.125)
 NO_BOX = (-1.0, -1.0, -1.0, -1.0)
 
 
-def t50_row(
-    triplet: int, instrument: int, verb: int, target: int, phase: int, box: Any = NO_BOX
-) -> list[Any]:
+def t50_row(triplet: int, instrument: int, verb: int, target: int, phase: int, box: Any = NO_BOX) -> list[Any]:
     return [triplet, instrument, 1.0, *box, verb, target, 1.0, *NO_BOX, phase]
 
 

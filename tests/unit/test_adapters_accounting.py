@@ -7,13 +7,14 @@ from xml.etree import ElementTree
 
 import polars as pl
 import pytest
-from .adapters_native import WRITERS, counted, read
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from surgsigma_dagster.sources.accounting import native_rows
 from surgsigma_dagster.sources.adapter import NativeLabels, adapters
 from surgsigma_dagster.sources.errors import SourceError
+
+from .adapters_native import WRITERS, counted, read
 
 
 def rows_in(path: Path) -> int:
@@ -32,9 +33,7 @@ def rows_in(path: Path) -> int:
     lines = content.rstrip().split("\n")
     if path.name in ("train.csv", "val.csv"):
         return len([line for line in lines if line])
-    return sum(
-        any(cell.strip() for cell in row) for row in csv.reader(line.replace("\r", "") for line in lines[1:])
-    )
+    return sum(any(cell.strip() for cell in row) for row in csv.reader(line.replace("\r", "") for line in lines[1:]))
 
 
 def is_table_of_rows(file: str) -> bool:
@@ -47,9 +46,7 @@ def is_table_of_rows(file: str) -> bool:
 
 def label_files(root: Path) -> list[str]:
     return sorted(
-        path.relative_to(root).as_posix()
-        for path in root.rglob("*")
-        if path.is_file() and path.stat().st_size
+        path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file() and path.stat().st_size
     )
 
 
@@ -70,9 +67,7 @@ def test_an_empty_folder_is_not_recognised_and_an_error_to_list(name: str, tmp_p
 def test_every_native_row_is_counted_once(name: str, tmp_path: Path) -> None:
     WRITERS[name](tmp_path)
     found = {file: n_rows for file, (n_rows, _) in counted(read(name, tmp_path)).items()}
-    assert found == {
-        file: rows_in(tmp_path / file) for file in label_files(tmp_path) if is_table_of_rows(file)
-    }
+    assert found == {file: rows_in(tmp_path / file) for file in label_files(tmp_path) if is_table_of_rows(file)}
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -132,9 +127,7 @@ def test_damaged_bytes_give_all_rows_or_a_source_error(
 
 
 @pytest.mark.parametrize("name", ["cholec80", "in_house"])
-def test_windows_line_ends_a_byte_order_mark_and_blank_last_lines_change_nothing(
-    name: str, tmp_path: Path
-) -> None:
+def test_windows_line_ends_a_byte_order_mark_and_blank_last_lines_change_nothing(name: str, tmp_path: Path) -> None:
     WRITERS[name](tmp_path)
     plain = read(name, tmp_path)
     for file in label_files(tmp_path):
@@ -172,9 +165,7 @@ def intervals(*places: tuple[str, int]) -> pl.DataFrame:
         ([("file", 1)], None),
     ],
 )
-def test_a_row_counts_once_however_many_places_name_it(
-    places: list[tuple[str, int]], n_rows: int | None
-) -> None:
+def test_a_row_counts_once_however_many_places_name_it(places: list[tuple[str, int]], n_rows: int | None) -> None:
     found = native_rows(NativeLabels({"intervals": intervals(*places)}))
     assert found["n_rows"].to_list() == ([] if n_rows is None else [n_rows])
 

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
-from .adapters_native import TOOLS, cholec80, put, read
 
 from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.sources.errors import SourceError
+
+from .adapters_native import TOOLS, cholec80, put, read
 
 PHASES = "phase_annotations/video01-phase.txt"
 TOOL_FILE = "tool_annotations/video01-tool.txt"
@@ -29,11 +30,7 @@ def test_absent_tools_are_true_negatives_and_frames_after_the_last_tool_row_stay
     presences = read("cholec80", tmp_path)["presences"]
     assert presences.height == 2 * len(TOOLS)
     assert presences["frame_index"].unique().sort().to_list() == [0, 25]
-    present = (
-        presences.filter("present")
-        .select("frame_index", "raw_value", "locator")
-        .sort("frame_index", "raw_value")
-    )
+    present = presences.filter("present").select("frame_index", "raw_value", "locator").sort("frame_index", "raw_value")
     assert present.rows() == [(0, "Grasper", "line 2"), (25, "Grasper", "line 3"), (25, "Hook", "line 3")]
 
 

@@ -5,6 +5,10 @@ from typing import Any
 
 import polars as pl
 import pytest
+
+from surgsigma_dagster.sources.adapter import adapters
+from surgsigma_dagster.sources.errors import SourceError
+
 from .adapters_native import (
     BOX,
     LABELS,
@@ -19,9 +23,6 @@ from .adapters_native import (
     t50_file,
     t50_row,
 )
-
-from surgsigma_dagster.sources.adapter import adapters
-from surgsigma_dagster.sources.errors import SourceError
 
 LABEL = "labels/VID68.json"
 
@@ -48,9 +49,7 @@ def test_a_duplicate_download_is_rejected_beside_its_frame_and_is_the_frame_wher
     images = labels["images"].filter(video="VID70")
     assert images.filter(frame_index=30)["file"].to_list() == ["videos/VID70/000030 (1).png"]
     assert images.filter(frame_index=149)["file"].to_list() == ["videos/VID70/000149.png"]
-    assert labels["rejects"].select("file", "rule").rows() == [
-        ("videos/VID70/000149 (1).png", "duplicate_download")
-    ]
+    assert labels["rejects"].select("file", "rule").rows() == [("videos/VID70/000149 (1).png", "duplicate_download")]
     assert labels["images"].filter(video="VID68").height == 40
 
 
@@ -61,9 +60,7 @@ def test_a_second_download_with_other_bytes_is_rejected_as_conflicting(tmp_path:
     put(tmp_path, "videos/VID68/Thumbs.db", b"")
     labels = read("cholect50", tmp_path)
     assert labels["images"]["file"].to_list() == ["videos/VID68/000016.png"]
-    assert labels["rejects"].select("file", "rule").rows() == [
-        ("videos/VID68/000016 (1).png", "conflicting_download")
-    ]
+    assert labels["rejects"].select("file", "rule").rows() == [("videos/VID68/000016 (1).png", "conflicting_download")]
 
 
 def test_phases_merge_only_over_consecutive_frames_with_equal_phase(tmp_path: Path) -> None:
@@ -79,9 +76,7 @@ def test_phases_merge_only_over_consecutive_frames_with_equal_phase(tmp_path: Pa
 def test_a_row_of_minus_ones_gives_its_phase_and_nothing_else(tmp_path: Path) -> None:
     cholect50(tmp_path)
     labels = read("cholect50", tmp_path)
-    triplets = labels["triplets"].select(
-        "frame_index", "raw_instrument", "raw_verb", "raw_target", "instance"
-    )
+    triplets = labels["triplets"].select("frame_index", "raw_instrument", "raw_verb", "raw_target", "instance")
     assert triplets.rows() == [
         (16, "grasper", "grasp", "gallbladder", "0"),
         (16, "grasper", "retract", "liver", None),
@@ -118,9 +113,7 @@ def test_a_triplet_that_its_own_component_ids_contradict_is_rejected(tmp_path: P
 def test_an_instrument_without_a_triplet_keeps_verb_and_target_unannotated(tmp_path: Path) -> None:
     write(tmp_path, {"5": [t50_row(-1, 2, -1, -1, 0, BOX)]})
     labels = read("cholect50", tmp_path)
-    assert labels["triplets"].select("raw_instrument", "raw_verb", "raw_target").rows() == [
-        ("hook", None, None)
-    ]
+    assert labels["triplets"].select("raw_instrument", "raw_verb", "raw_target").rows() == [("hook", None, None)]
 
 
 def test_a_row_that_says_nothing_at_all_and_a_box_of_nothing_are_rejects(tmp_path: Path) -> None:

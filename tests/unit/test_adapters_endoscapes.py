@@ -4,6 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from surgsigma_dagster.sources.adapter import adapters
+from surgsigma_dagster.sources.errors import SourceError
+
 from .adapters_native import (
     ENDOSCAPES_CATEGORIES,
     coco_file,
@@ -15,9 +19,6 @@ from .adapters_native import (
     read,
     rules,
 )
-
-from surgsigma_dagster.sources.adapter import adapters
-from surgsigma_dagster.sources.errors import SourceError
 
 COCO, DS = "train/annotation_coco.json", "train/annotation_ds_coco.json"
 

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
-from .adapters_native import in_house, put, read
 
 from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.sources.errors import SourceError
+
+from .adapters_native import in_house, put, read
 
 ADAPTER = adapters()["in_house"]
 
@@ -20,9 +21,7 @@ def edit(root: Path, old: str, new: str) -> None:
 def test_intervals_read_seconds_and_clock_times_and_tracks_may_overlap(tmp_path: Path) -> None:
     in_house(tmp_path)
     labels = read("in_house", tmp_path)
-    assert labels["intervals"].sort("locator").select(
-        "field", "raw_value", "start_s", "end_s", "locator"
-    ).rows() == [
+    assert labels["intervals"].sort("locator").select("field", "raw_value", "start_s", "end_s", "locator").rows() == [
         ("phase", "Access", 0.0, 60.5, "line 2"),
         ("phase", "Stapling", 60.5, 120.0, "line 3"),
         ("event", "bleeding", 70.0, 80.0, "line 4"),

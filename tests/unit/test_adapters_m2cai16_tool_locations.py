@@ -4,10 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
-from .adapters_native import LABELS, counted, m2cai16_tool_locations, put, read, real, rules
 
 from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.sources.errors import SourceError
+
+from .adapters_native import LABELS, counted, m2cai16_tool_locations, put, read, real, rules
 
 NAME = "m2cai16_tool_locations"
 LABEL = "Annotations/v01_002075.xml"
@@ -17,10 +18,7 @@ LABEL = "Annotations/v01_002075.xml"
 def test_every_object_of_the_real_files_is_a_box() -> None:
     root = LABELS / "m2cai16-tool-locations"
     labels = read(NAME, root)
-    due = {
-        f"Annotations/{path.name}": path.read_text().count("<object>")
-        for path in root.glob("Annotations/*.xml")
-    }
+    due = {f"Annotations/{path.name}": path.read_text().count("<object>") for path in root.glob("Annotations/*.xml")}
     assert counted(labels) == {file: (n_rows, 0) for file, n_rows in due.items() if n_rows}
     assert labels["boxes"].height == sum(due.values())
     outside = labels["boxes"].filter(frame_index=42225, video="v02")

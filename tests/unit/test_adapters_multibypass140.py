@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
-from .adapters_native import LABELS, counted, multibypass140, put, read, real
 
 from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.sources.errors import SourceError
+
+from .adapters_native import LABELS, counted, multibypass140, put, read, real
 
 LABEL = "labels/bern/labels_by70/BBP01.mp4.json"
 

@@ -3,6 +3,10 @@
 from pathlib import Path
 
 import pytest
+
+from surgsigma_dagster.sources.adapter import adapters
+from surgsigma_dagster.sources.errors import SourceError
+
 from .adapters_native import (
     LABELS,
     PSI,
@@ -16,9 +20,6 @@ from .adapters_native import (
     real,
     rules,
 )
-
-from surgsigma_dagster.sources.adapter import adapters
-from surgsigma_dagster.sources.errors import SourceError
 
 COCO = f"{PSI}/fold1/coco_anns/train_coco_anns_v3_35s.json"
 TRAIN = f"{PSI}/fold1/annotations/train.csv"
@@ -39,13 +40,9 @@ def test_every_row_of_the_real_files_is_accounted_for() -> None:
 def test_keyframes_give_boxes_and_one_pair_of_instrument_and_verb_an_action(tmp_path: Path) -> None:
     psi_ava(tmp_path)
     labels = read("psi_ava", tmp_path)
-    boxes = (
-        labels["boxes"].filter(file=COCO).select("frame_index", "raw_value", "x1", "y1", "x2", "y2", "width")
-    )
+    boxes = labels["boxes"].filter(file=COCO).select("frame_index", "raw_value", "x1", "y1", "x2", "y2", "width")
     assert boxes.row(0) == (211, "Monopolar Curved Scissors", 128.0, 80.0, 384.0, 240.0, 1280)
-    triplets = (
-        labels["triplets"].filter(file=COCO).select("raw_instrument", "raw_verb", "raw_target", "instance")
-    )
+    triplets = labels["triplets"].filter(file=COCO).select("raw_instrument", "raw_verb", "raw_target", "instance")
     assert triplets.rows() == [
         ("Monopolar Curved Scissors", "Push", None, "1"),
         ("Monopolar Curved Scissors", "Still", None, "1"),
@@ -105,9 +102,7 @@ def test_ids_are_named_in_spanish_by_the_pbtxt_where_there_is_no_json(tmp_path: 
     names = {"TOOLS": {1: "Bipolar Forceps", 4: "Tijera"}, "ACTIONS": {10: "Push", 13: "Still"}}
     names |= {"PHASES": {0: "Tiempo_muerto", 1: "LPAI"}, "STEPS": {0: "Tiempo_muerto", 18: "Corte"}}
     for list_, of_list in names.items():
-        labels = "\n\n".join(
-            f'label {{\n  name: "{name}"\n  label_id: {id_}\n}}' for id_, name in of_list.items()
-        )
+        labels = "\n\n".join(f'label {{\n  name: "{name}"\n  label_id: {id_}\n}}' for id_, name in of_list.items())
         put(tmp_path, f"{PSI}/fold1/annotations/surgery_{list_}_list.pbtxt", labels)
     found = read("psi_ava", tmp_path)
     assert set(found["intervals"]["raw_value"]) == {"Tiempo_muerto", "LPAI", "Corte"}

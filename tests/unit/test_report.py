@@ -131,16 +131,10 @@ def test_the_counts_add_up_to_the_rows_of_the_conversations_table(report: Callab
 def test_markup_in_the_data_is_shown_not_run(report: Callable[..., str]) -> None:
     nasty = "<script>alert('x')</script><img src=x onerror=alert(1)>"
     html = report(
-        sources=[
-            source(
-                "alpha", title=nasty, licence_url="javascript:alert(1)", url='https://x.example/"><script>'
-            )
-        ],
+        sources=[source("alpha", title=nasty, licence_url="javascript:alert(1)", url='https://x.example/"><script>')],
         conversations=[conversation(1, turns=[{"role": "user", "content": f"{nasty}\nA. {nasty}"}])],
         intervals=[INTERVAL | {"raw_value": nasty, "file": nasty}],
-        alias_coverage=[
-            {"source": "alpha", "video_id": "v", "field": "phase", "raw_value": nasty, "n_rows": 1}
-        ],
+        alias_coverage=[{"source": "alpha", "video_id": "v", "field": "phase", "raw_value": nasty, "n_rows": 1}],
         rejects=[reject(1, reason=nasty)],
         qa_results=[rule("r", "fail", examples=[nasty])],
     )
@@ -152,9 +146,7 @@ def test_markup_in_the_data_is_shown_not_run(report: Callable[..., str]) -> None
         assert "&lt;script&gt;" in section(html, where), where
 
 
-def test_a_picture_missing_on_disk_is_named_and_the_rest_is_there(
-    report: Callable[..., str], picture: Path
-) -> None:
+def test_a_picture_missing_on_disk_is_named_and_the_rest_is_there(report: Callable[..., str], picture: Path) -> None:
     html = report(conversations=[conversation(1), conversation(2)])
 
     assert "Picture missing: images/2.png" in html

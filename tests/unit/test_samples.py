@@ -32,9 +32,7 @@ OFFICIAL_TRIPLETS = Path(__file__).parents[3] / "shared" / "labels" / "cholect50
 
 def _only(anatomy: Anatomy, name: str) -> Anatomy:
     """The anatomy with nothing but one tissue, so that nothing hides it."""
-    return replace(
-        anatomy, layers=lambda state: [layer for layer in anatomy.layers(state) if layer.name == name]
-    )
+    return replace(anatomy, layers=lambda state: [layer for layer in anatomy.layers(state) if layer.name == name])
 
 
 def _instants(script: Script, step: float = 0.7) -> list[float]:
@@ -113,9 +111,7 @@ def test_a_scene_is_painted_with_the_same_bytes_every_time_and_outside_the_proce
     script = cholecystectomy.VIDEO01
     again = Script(script.anatomy, script.beats, script.seed)
     assert render(script.at(17.04)).image.tobytes() == render(again.at(17.04)).image.tobytes()
-    assert (
-        render(script.at(17.04)).image.tobytes() != render(replace(again, seed=2).at(17.04)).image.tobytes()
-    )
+    assert render(script.at(17.04)).image.tobytes() != render(replace(again, seed=2).at(17.04)).image.tobytes()
     with pytest.raises(ValueError, match="outside the procedure"):
         script.at(script.seconds)
 
@@ -145,9 +141,7 @@ def _timestamps(video: Path) -> list[float]:
 
 
 @pytest.mark.slow
-def test_two_writes_are_byte_identical_and_a_complete_folder_is_left_alone(
-    samples: Path, tmp_path: Path
-) -> None:
+def test_two_writes_are_byte_identical_and_a_complete_folder_is_left_alone(samples: Path, tmp_path: Path) -> None:
     write_samples(tmp_path, FFMPEG)
     files = sorted(path.relative_to(samples) for path in samples.rglob("*") if path.is_file())
     assert files == sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file())
@@ -168,9 +162,7 @@ def test_every_source_of_the_config_is_there(samples: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stem", ["video01", "video51"])
-def test_cholec80_has_a_phase_row_for_every_frame_and_tools_one_sample_short(
-    samples: Path, stem: str
-) -> None:
+def test_cholec80_has_a_phase_row_for_every_frame_and_tools_one_sample_short(samples: Path, stem: str) -> None:
     root = samples / "cholec80"
     n_frames = len(_timestamps(root / "videos" / f"{stem}.mp4"))
     (header, *phases) = _table(root / "phase_annotations" / f"{stem}-phase.txt", "\t")
@@ -185,9 +177,7 @@ def test_cholec80_has_a_phase_row_for_every_frame_and_tools_one_sample_short(
 
 @pytest.mark.slow
 def test_cholect50_frame_k_says_what_cholec80_frame_25k_says(samples: Path) -> None:
-    annotations = json.loads((samples / "CholecT50" / "labels" / "VID01.json").read_text("utf-8"))[
-        "annotations"
-    ]
+    annotations = json.loads((samples / "CholecT50" / "labels" / "VID01.json").read_text("utf-8"))["annotations"]
     phases = dict(_table(samples / "cholec80" / "phase_annotations" / "video01-phase.txt", "\t"))
     header, *rows = _table(samples / "cholec80" / "tool_annotations" / "video01-tool.txt", "\t")
     assert len(annotations) == len(rows) + 1

@@ -65,9 +65,7 @@ def test_a_task_has_enough_phrasings_of_everything(task: str) -> None:
 def test_no_two_questions_are_near_duplicates(task: str) -> None:
     pairs = combinations(templates(task)["questions"], 2)
     alike = [
-        (one, other)
-        for one, other in pairs
-        if len(words(one) & words(other)) >= 0.9 * len(words(one) | words(other))
+        (one, other) for one, other in pairs if len(words(one) & words(other)) >= 0.9 * len(words(one) | words(other))
     ]
     assert alike == []
 

@@ -72,9 +72,7 @@ def real_values(dataset: str) -> Iterator[tuple[str, str]]:
 def mapped(dataset: str, field: str, value: str, extra: Path | None = None) -> str | None:
     found = aliases(dataset, extra).filter(field=field)
     key = normalised(pl.lit(value))
-    hit = found.filter(
-        pl.when("by_name").then(pl.col("raw_value") == key).otherwise(pl.col("raw_value") == value)
-    )
+    hit = found.filter(pl.when("by_name").then(pl.col("raw_value") == key).otherwise(pl.col("raw_value") == value))
     return hit["concept_id"].item() if hit.height else None
 
 
@@ -185,9 +183,7 @@ def test_a_users_verbatim_value_settles_an_ambiguous_name(tmp_path: Path) -> Non
     ],
     ids=["unknown concept", "other kind", "no id", "unknown section", "same key twice", "no YAML"],
 )
-def test_a_faulty_alias_file_is_turned_down_naming_file_and_key(
-    tmp_path: Path, text: str, words: list[str]
-) -> None:
+def test_a_faulty_alias_file_is_turned_down_naming_file_and_key(tmp_path: Path, text: str, words: list[str]) -> None:
     extra = alias_file(tmp_path, "dataset: cholec80\nversion: 1\n" + text)
     with pytest.raises(SourceError) as raised:
         aliases("cholec80", extra)
@@ -219,9 +215,7 @@ GOOD = "- {id: event/x, name: one, definition: A thing., citation: 'Doe, 2020'}\
     ],
     ids=["id twice", "name twice", "unknown kind", "unknown key", "verb without forms", "no mapping"],
 )
-def test_a_faulty_concept_is_turned_down_naming_file_and_id(
-    tmp_path: Path, second: str, words: list[str]
-) -> None:
+def test_a_faulty_concept_is_turned_down_naming_file_and_id(tmp_path: Path, second: str, words: list[str]) -> None:
     (tmp_path / "a.yaml").write_text(GOOD, encoding="utf-8")
     (tmp_path / "b.yaml").write_text(second, encoding="utf-8")
     with pytest.raises(SourceError) as raised:

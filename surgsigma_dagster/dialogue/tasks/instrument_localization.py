@@ -6,9 +6,7 @@ from surgsigma_dagster.context.words import in_phase
 from surgsigma_dagster.dialogue.pools import others
 from surgsigma_dagster.dialogue.task import Task
 
-_BOXED = pl.col("instruments").list.eval(
-    pl.element().filter(pl.element().struct.field("x1").is_not_null())
-)
+_BOXED = pl.col("instruments").list.eval(pl.element().filter(pl.element().struct.field("x1").is_not_null()))
 _NONE = pl.col("instruments_complete") & (pl.col("instruments").list.len() == 0)
 
 TASK = Task(

@@ -21,9 +21,7 @@ FRAME_RATE = 25.0
 PHASES = {"Frame": INDEX, "Phase": TEXT}
 TOOLS = {
     "Frame": INDEX,
-    **dict.fromkeys(
-        ("Grasper", "Bipolar", "Hook", "Scissors", "Clipper", "Irrigator", "SpecimenBag"), BINARY
-    ),
+    **dict.fromkeys(("Grasper", "Bipolar", "Hook", "Scissors", "Clipper", "Irrigator", "SpecimenBag"), BINARY),
 }
 
 

@@ -58,6 +58,7 @@ class CholecInstanceSeg(Adapter):
     )
     citation = "Alabi et al., CholecInstanceSeg, 2024, arXiv:2406.16039"
     url = "https://github.com/labdeeman7/cholec_instance_seg"
+    tested_on_real_files = True
     signature = tuple(f"*/*/ann_dir/{part}_VID*.json" for part in FRAME_RATES)
 
     def videos(self, root: Path) -> list[NativeVideo]:

@@ -7,8 +7,13 @@ import polars as pl
 
 from surgsigma_dagster.sources.accounting import WHOLE_FILE
 from surgsigma_dagster.sources.adapter import CC_BY_NC_SA, Adapter, NativeLabels, NativeVideo
-from surgsigma_dagster.sources.readers import exhaustive, images, listing, matching, repeats
-from surgsigma_dagster.sources.readers.mask_images import mask_classes, mask_values
+from surgsigma_dagster.sources.readers import (
+    images,
+    listing,
+    matching,
+    regions,
+    repeats,
+)
 
 BACKGROUND = 50
 CLASSES = {
@@ -67,12 +72,8 @@ class CholecSeg8k(Adapter):
             n_rows=pl.lit(1, pl.Int64),
         )
         files, again = repeats(files, ["video", "frame_index"])
-        values, unreadable = mask_values(root, files)
-        masks, unexpected = mask_classes(values, CLASSES, [BACKGROUND])
-        yield from ({"rejects": rejects} for rejects in (again, unreadable, unexpected))
-        yield {"masks": masks.with_columns(field=pl.lit("object"))}
-        seen = files.join(unreadable, on="file", how="anti")
-        yield {"presences": exhaustive(seen, masks, CLASSES.values(), "object")}
+        yield {"rejects": again}
+        yield regions(root, files, CLASSES, "object", [BACKGROUND])
 
 
 ADAPTER = CholecSeg8k()

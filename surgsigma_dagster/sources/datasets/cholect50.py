@@ -57,6 +57,7 @@ class CholecT50(Adapter):
     licence = CC_BY_NC_SA
     citation = "Nwoye et al., Rendezvous, Medical Image Analysis 2022, arXiv:2109.03223"
     url = "https://github.com/CAMMA-public/cholect50"
+    tested_on_real_files = True
     signature = ("labels/VID*.json",)
 
     def videos(self, root: Path) -> list[NativeVideo]:
@@ -80,9 +81,7 @@ class CholecT50(Adapter):
                     if (found := member(file, value, key, INTEGER)) != due:
                         raise SourceError(file, f"/{key}", str(due), found)
                 names = self._names(root, file, value)
-                yield from self._labels(
-                    self._rows(file, value, names).with_columns(video=pl.lit(video.video))
-                )
+                yield from self._labels(self._rows(file, value, names).with_columns(video=pl.lit(video.video)))
 
     def _names(self, root: Path, file: str, value: Any) -> dict[str, dict[int, str]]:
         declared = dict(section(file, value, "categories", dict))
@@ -96,9 +95,7 @@ class CholecT50(Adapter):
                 raise SourceError(file, f"/categories/triplet/{id_}", "instrument,verb,target", repr(triplet))
         if (root / MAPPING).is_file():
             rows = table(root, MAPPING, MAPPING_COLUMNS)
-            spoken = [
-                named(rows, id_, names[kind], places[kind]) for id_, kind in zip("IVT", PARTS, strict=True)
-            ]
+            spoken = [named(rows, id_, names[kind], places[kind]) for id_, kind in zip("IVT", PARTS, strict=True)]
             rows = rows.with_columns(
                 name=pl.concat_str(spoken, separator=","),
                 declared=named(rows, "# IVT", names["triplet"], places["triplet"]),
@@ -119,9 +116,7 @@ class CholecT50(Adapter):
                 named(rows, f"{kind}_id", of_kind, f"/categories/{kind}", null=-1).alias(kind)
                 for kind, of_kind in names.items()
             )
-            .with_columns(
-                triplet.field(f"field_{i}").alias(f"triplet_{part}") for i, part in enumerate(PARTS)
-            )
+            .with_columns(triplet.field(f"field_{i}").alias(f"triplet_{part}") for i, part in enumerate(PARTS))
             .with_columns(pl.coalesce(f"triplet_{part}", part).alias(f"raw_{part}") for part in PARTS)
             .with_columns(
                 frame_index=frame.cast(pl.Int64),
@@ -144,9 +139,7 @@ class CholecT50(Adapter):
         reason = pl.format("The triplet is {}, the other ids say otherwise.", "triplet")
         rows, inconsistent = reject(rows, differs, "inconsistent_triplet", reason, "triplet")
         nameless = pl.col("raw_instrument").is_null()
-        _, unnamed = reject(
-            rows, nameless & pl.col("instance").is_not_null(), "unnamed_box", "A box of no instrument."
-        )
+        _, unnamed = reject(rows, nameless & pl.col("instance").is_not_null(), "unnamed_box", "A box of no instrument.")
         _, silent = reject(rows, nameless & pl.col("phase").is_null(), "no_label", "Every id is -1.")
         yield from ({"rejects": rejects} for rejects in (inconsistent, unnamed, silent))
         rows = rows.filter(~nameless)

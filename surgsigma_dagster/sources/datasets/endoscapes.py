@@ -80,9 +80,7 @@ def _boxes(found: list[Coco]) -> Iterator[dict[str, pl.DataFrame]]:
     rows = _framed(pl.concat(file.annotations for file in found)).with_columns(
         place=pl.concat_list(pl.col(side).round(1) for side in ("x1", "y1", "x2", "y2"))
     )
-    rows, unseen = reject(
-        rows, ~pl.col("is_det_keyframe"), "not_a_keyframe", "Nobody drew boxes in this frame."
-    )
+    rows, unseen = reject(rows, ~pl.col("is_det_keyframe"), "not_a_keyframe", "Nobody drew boxes in this frame.")
     rows, again = repeats(rows, ["video", "frame_index", "category", "place"])
     yield from ({"rejects": rejects} for rejects in (unseen, again))
     yield {"boxes": rows.with_columns(field=pl.lit("object"), raw_value="category", unit=pl.lit("pixel"))}

@@ -24,6 +24,7 @@ class M2cai16ToolLocations(Adapter):
     licence = Licence("not stated", redistribution=False)
     citation = "Jin et al., WACV 2018, arXiv:1802.08774"
     url = "https://ai.stanford.edu/~syyeung/tooldetection.html"
+    tested_on_real_files = True
     signature = ("Annotations/v[0-9][0-9]_[0-9]*.xml",)
 
     def videos(self, root: Path) -> list[NativeVideo]:
@@ -44,9 +45,7 @@ class M2cai16ToolLocations(Adapter):
         )
         if (root / "class_list.txt").is_file():
             classes = [line.partition(" ")[2].strip() for line in text(root, "class_list.txt").splitlines()]
-            require(
-                boxes, pl.col("raw_value").is_in(classes), f"one of class_list.txt: {classes}", "raw_value"
-            )
+            require(boxes, pl.col("raw_value").is_in(classes), f"one of class_list.txt: {classes}", "raw_value")
         shown, rejects = images(root, ["JPEGImages"], r"(?P<video>v\d\d)_(?P<frame>\d{6})")
         of_videos = pl.col("video").is_in([video.video for video in videos])
         parts = {"images": shown.filter(of_videos), "rejects": rejects.filter(of_videos)}

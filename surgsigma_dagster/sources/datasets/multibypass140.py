@@ -35,14 +35,12 @@ class MultiBypass140(Adapter):
     licence = CC_BY_NC_SA
     citation = "Lavanchy et al., IJCARS 2024, arXiv:2312.11250"
     url = "https://github.com/CAMMA-public/MultiBypass140"
+    tested_on_real_files = True
     signature = ("labels/*/labels_by70/*.mp4.json",)
 
     def videos(self, root: Path) -> list[NativeVideo]:
         """Videos that have labels; the mp4 may lie under `videos/`, else anywhere under the root."""
-        centres = [
-            listing(root, f"labels/{name}/labels_by70", r"(\w+)\.mp4\.json")
-            for name in ("bern", "strasbourg")
-        ]
+        centres = [listing(root, f"labels/{name}/labels_by70", r"(\w+)\.mp4\.json") for name in ("bern", "strasbourg")]
         wanted = {video for centre in centres for video in centre}
         media: dict[str, list[str]] = {}
         for pattern in ("videos/**/*.mp4", "**/*.mp4"):

@@ -13,13 +13,14 @@ from surgsigma_dagster.sources.readers import (
     TEXT,
     exhaustive,
     images,
+    mask_classes,
+    mask_values,
     matching,
     runs,
     steady,
     table,
     text,
 )
-from surgsigma_dagster.sources.readers.mask_images import mask_classes, mask_values
 
 FRAME_RATE = 25.0
 STEP = 25  # of masks

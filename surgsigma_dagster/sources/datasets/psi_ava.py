@@ -73,6 +73,7 @@ class PsiAva(Adapter):
     licence = Licence("not stated", redistribution=False)
     citation = "Valderrama et al., MICCAI 2022, arXiv:2212.04582"
     url = "https://github.com/BCV-Uniandes/TAPIR"
+    tested_on_real_files = True
     signature = tuple(f"{base}{pattern}" for base in BASES for pattern in (COCO, CSV))
 
     def videos(self, root: Path) -> list[NativeVideo]:
@@ -215,9 +216,7 @@ def _pbtxt(root: Path, list_: str) -> dict[int, str]:
 
 
 def _files(root: Path, pattern: str) -> list[str]:
-    return sorted(
-        path.relative_to(root).as_posix() for base in BASES for path in root.glob(f"{base}{pattern}")
-    )
+    return sorted(path.relative_to(root).as_posix() for base in BASES for path in root.glob(f"{base}{pattern}"))
 
 
 ADAPTER = PsiAva()
