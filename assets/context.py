@@ -1,11 +1,11 @@
 """Context: correlated labels of one frame joined."""
 
 import dagster as dg
+
 from surgsigma_dagster.assets.frames import frames
 from surgsigma_dagster.assets.ingestion import OWNERS, procedures
-from surgsigma_dagster.resources.corpus import Corpus
-
 from surgsigma_dagster.metadata import column_schema, of_table
+from surgsigma_dagster.resources.corpus import Corpus
 from surgsigma_dagster.schema.tables import LABELS
 
 

@@ -1,11 +1,11 @@
 """Dialogue: every task asked of every frame whose labels answer it."""
 
 import dagster as dg
+
 from surgsigma_dagster.assets.ingestion import OWNERS
 from surgsigma_dagster.assets.reasoning import reasoning
-from surgsigma_dagster.resources.corpus import Corpus
-
 from surgsigma_dagster.metadata import column_schema, markdown_table, of_table
+from surgsigma_dagster.resources.corpus import Corpus
 
 
 @dg.asset(

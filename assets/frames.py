@@ -3,11 +3,11 @@
 import warnings
 
 import dagster as dg
-from surgsigma_dagster.assets.ingestion import OWNERS, native_labels, videos
-from surgsigma_dagster.resources.corpus import Corpus
 
+from surgsigma_dagster.assets.ingestion import OWNERS, native_labels, videos
 from surgsigma_dagster.metadata import column_schema, of_table, picture
 from surgsigma_dagster.partitions import VIDEOS
+from surgsigma_dagster.resources.corpus import Corpus
 
 # A backfill policy is what design and scale ask for; that it is beta is nothing a user can act on.
 warnings.filterwarnings("ignore", category=dg.BetaWarning, message=".*backfill_policy.*")

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 import dagster as dg
-from surgsigma_dagster.assets.ingestion import OWNERS, native_labels, videos
-from surgsigma_dagster.resources.corpus import Corpus
 
+from surgsigma_dagster.assets.ingestion import OWNERS, native_labels, videos
 from surgsigma_dagster.metadata import column_schema, markdown_table, of_table, picture
+from surgsigma_dagster.resources.corpus import Corpus
 from surgsigma_dagster.schema.tables import LABELS, TABLES
 
 GROUP = "harmonization"

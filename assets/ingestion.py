@@ -1,10 +1,10 @@
 """Ingestion: the sources, their videos, and their labels in the sources' own words."""
 
 import dagster as dg
-from surgsigma_dagster.resources.corpus import Corpus
 
 from surgsigma_dagster.metadata import column_schema, markdown_table, of_table
 from surgsigma_dagster.partitions import register
+from surgsigma_dagster.resources.corpus import Corpus
 from surgsigma_dagster.schema.native import NATIVE
 
 GROUP = "ingestion"

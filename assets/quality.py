@@ -2,11 +2,11 @@
 
 import dagster as dg
 import polars as pl
+
 from surgsigma_dagster.assets.dialogue import conversations
 from surgsigma_dagster.assets.ingestion import OWNERS
-from surgsigma_dagster.resources.corpus import Corpus
-
 from surgsigma_dagster.metadata import column_schema, markdown_table, of_table
+from surgsigma_dagster.resources.corpus import Corpus
 
 GROUP = "quality"
 

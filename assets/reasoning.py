@@ -1,12 +1,12 @@
 """Reasoning: three levels for each frame and task, written from labels and judged by the verifier."""
 
 import dagster as dg
+
 from surgsigma_dagster.assets.context import scene_context
 from surgsigma_dagster.assets.harmonization import vocabulary
 from surgsigma_dagster.assets.ingestion import OWNERS
-from surgsigma_dagster.resources.corpus import Corpus
-
 from surgsigma_dagster.metadata import column_schema, of_table
+from surgsigma_dagster.resources.corpus import Corpus
 
 
 @dg.asset(

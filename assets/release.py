@@ -1,6 +1,7 @@
 """Release: what leaves, and the report on it."""
 
 import dagster as dg
+
 from surgsigma_dagster.assets.ingestion import OWNERS
 from surgsigma_dagster.assets.quality import qa_results
 from surgsigma_dagster.assets.tables import unified_tables

@@ -2,12 +2,12 @@
 
 import dagster as dg
 import polars as pl
+
 from surgsigma_dagster.assets.ingestion import OWNERS
 from surgsigma_dagster.assets.quality import qa_results
+from surgsigma_dagster.metadata import markdown_table
 from surgsigma_dagster.resources.corpus import Corpus
 from surgsigma_dagster.resources.warehouse import Warehouse
-
-from surgsigma_dagster.metadata import markdown_table
 
 
 @dg.asset(group_name="tables", owners=OWNERS, deps=[qa_results], kinds={"duckdb"}, pool="duckdb_writer")

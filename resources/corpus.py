@@ -14,8 +14,6 @@ import dagster as dg
 import polars as pl
 from dagster import ResourceDependency
 from PIL import Image
-from surgsigma_dagster.resources.lake import Lake, Rebuilt, code_signature, signature
-from surgsigma_dagster.resources.listing import ContentHashes, Listed, Listing, list_sources
 
 from surgsigma_dagster.context.scene import scene_context
 from surgsigma_dagster.context.words import in_words
@@ -29,6 +27,8 @@ from surgsigma_dagster.quality.rules import evaluate
 from surgsigma_dagster.reasoning.grounded import chains
 from surgsigma_dagster.reasoning.verifier import verify
 from surgsigma_dagster.release.pictures import contact_sheet
+from surgsigma_dagster.resources.lake import Lake, Rebuilt, code_signature, signature
+from surgsigma_dagster.resources.listing import ContentHashes, Listed, Listing, list_sources
 from surgsigma_dagster.schema.native import NATIVE
 from surgsigma_dagster.schema.tables import LABELS, TABLES, conform, empty
 from surgsigma_dagster.sources.adapter import NativeLabels
@@ -216,9 +216,9 @@ class Corpus(dg.ConfigurableResource):
                 by_source.setdefault(listing.videos[key].entry.name, []).append(listing.videos[key])
             parts = [part for listed in by_source.values() for part in self._read(listed)]
             native = {
-                f"native_{kind}": pl.concat([labels[kind].select(*_sourced(source), *NATIVE[kind].columns()) for source, labels, _ in parts])
+                f"native_{kind}": pl.concat(_sourced(labels[kind], source) for source, labels, _ in parts)
                 for kind in NATIVE
-            }  # fmt: skip
+            }
             return native | {"ingestion_rejects": pl.concat([rejects for _, _, rejects in parts])}
 
         units = self.ingestion_signatures(listing)
@@ -492,8 +492,10 @@ class Corpus(dg.ConfigurableResource):
         return contact_sheet(frames, boxes, concepts(), self.media_file)
 
 
-def _sourced(source: str) -> list[pl.Expr]:
-    return [pl.lit(source).alias("source"), pl.concat_str(pl.lit(f"{source}/"), "video").alias("video_id")]
+def _sourced(records: pl.DataFrame, source: str) -> pl.DataFrame:
+    """Native records with the source and video id that they have in every table."""
+    video_id = pl.concat_str(pl.lit(f"{source}/"), "video").alias("video_id")
+    return records.select(pl.lit(source).alias("source"), video_id, pl.all())
 
 
 def _image_size(path: Path) -> tuple[int, int] | None:

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import dagster as dg
 import polars as pl
-from surgsigma_dagster.resources.corpus import Corpus
-from surgsigma_dagster.schema.tables import TABLES
 
 from surgsigma_dagster.quality.rules import releasable
 from surgsigma_dagster.release.folder import Released, write_release
 from surgsigma_dagster.release.report import render_report
+from surgsigma_dagster.resources.corpus import Corpus
+from surgsigma_dagster.schema.tables import TABLES
 
 
 class Outputs(dg.ConfigurableResource):

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import dagster as dg
 import duckdb
-from surgsigma_dagster.resources.lake import Lake
 
+from surgsigma_dagster.resources.lake import Lake
 from surgsigma_dagster.schema.tables import TABLES, empty
 
 

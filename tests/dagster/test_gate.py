@@ -5,11 +5,11 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 import pytest
-from surgsigma_dagster.resources.corpus import Corpus
 
 from surgsigma_dagster import checks
 from surgsigma_dagster.build import build_defs, default_resources
 from surgsigma_dagster.quality.rules import RULES
+from surgsigma_dagster.resources.corpus import Corpus
 from surgsigma_dagster.schema.tables import conform
 
 

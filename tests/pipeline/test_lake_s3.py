@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import s3fs
+
 from surgsigma_dagster.resources.lake import Lake, Rebuilt, StageFailed
 
 from .loopback import AWS, free_port, s3

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from surgsigma_dagster.resources.lake import Lake, StageFailed, signature
 
+from surgsigma_dagster.resources.lake import Lake, StageFailed, signature
 from tests.unit.made import native, table
 
 FEW = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
