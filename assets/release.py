@@ -20,6 +20,8 @@ def release(context: dg.AssetExecutionContext, corpus: Corpus, outputs: Outputs)
     released = outputs.write_release(corpus)
     for source, why in released.held_back.items():
         context.log.warning(f"{source} is held back: {why}")
+    if not released.conversations:
+        context.log.warning("the release is empty; for training inside your institution, set audience: internal")
     return dg.MaterializeResult(
         metadata={
             "conversations": released.conversations,

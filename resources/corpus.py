@@ -31,10 +31,10 @@ from surgsigma_dagster.resources.lake import Lake, Rebuilt, code_signature, sign
 from surgsigma_dagster.resources.listing import ContentHashes, Listed, Listing, list_sources
 from surgsigma_dagster.schema.native import NATIVE
 from surgsigma_dagster.schema.tables import LABELS, TABLES, conform, empty
-from surgsigma_dagster.sources.adapter import NativeLabels
+from surgsigma_dagster.sources.adapter import NativeLabels, read_labels
 from surgsigma_dagster.sources.config import SourcesConfig, load_sources
 from surgsigma_dagster.sources.errors import SourceError
-from surgsigma_dagster.video.binary import MediaError
+from surgsigma_dagster.video.binary import MediaError, stop_running
 from surgsigma_dagster.video.frames import FrameSet, frames_of_images, frames_of_video, frames_without_media
 from surgsigma_dagster.video.probe import probe
 from surgsigma_dagster.vocabulary.concepts import concepts
@@ -107,6 +107,9 @@ class Corpus(dg.ConfigurableResource):
     def write_sources(self) -> pl.DataFrame:
         """The `sources` table, and a reject for each source that cannot be listed."""
         listing, rows = self.listing(), []
+        for gone in set(self.lake.shards("ingestion_rejects")) - {entry.name for entry in self.config_.sources}:
+            if "__" not in gone:  # shards of single videos are pruned with their videos
+                self.lake.remove(f"ingestion_rejects/{gone}.parquet")
         for entry in self.config_.sources:
             adapter, failed = entry.adapter, listing.failed.get(entry.name)
             try:
@@ -225,20 +228,30 @@ class Corpus(dg.ConfigurableResource):
         return self.lake.rebuild("native_labels", units, (*_NATIVE, "ingestion_rejects"), make, batch=200)
 
     def _read(self, listed: list[Listed]) -> list[tuple[str, NativeLabels, pl.DataFrame]]:
-        """Labels of videos of one source; where that fails, video by video, so that one bad file costs one video."""
+        """Labels and rejects of videos of one source."""
         entry = listed[0].entry
-        try:
-            return [(entry.name, entry.adapter.labels(entry.root, [one.native for one in listed]), empty("rejects"))]
-        except SourceError as error:
-            if len(listed) > 1:
-                return [part for one in listed for part in self._read([one])]
-            file = Path(error.file)
-            name = file.relative_to(entry.root).as_posix() if file.is_relative_to(entry.root) else file.as_posix()
-            rejected = unit_reject(
-                "ingestion", "unreadable_labels", str(error), entry.name, video_id=listed[0].video_id, file=name,
-                locator=error.place or None,
+        rejects = [
+            unit_reject(
+                "ingestion", "video_without_labels", "no label file belongs to it", entry.name,
+                video_id=one.video_id, file=one.native.path,
+            )
+            for one in listed
+            if not one.native.label_files
+        ]  # fmt: skip
+        parts = []
+        for videos, read in read_labels(entry.adapter, entry.root, [one.native for one in listed]):
+            if isinstance(read, NativeLabels):
+                parts.append(read)
+                continue
+            file = Path(read.file)
+            name = file.relative_to(entry.root) if file.is_relative_to(entry.root) else file
+            rejects.append(
+                unit_reject(
+                    "ingestion", "unreadable_labels", str(read), entry.name,
+                    video_id=f"{entry.name}/{videos[0].video}", file=name.as_posix(), locator=read.place or None,
+                )
             )  # fmt: skip
-            return [(entry.name, NativeLabels(), rejected)]
+        return [(entry.name, NativeLabels.concat(parts), pl.concat([empty("rejects"), *rejects]))]
 
     def write_procedures(self) -> pl.DataFrame:
         """The `procedures` table: which videos are one operation, and its split."""
@@ -304,7 +317,9 @@ class Corpus(dg.ConfigurableResource):
             )
             return {"frames": frames, "frames_rejects": made.rejects}
 
-        return self.lake.rebuild("frames", units, ("frames", "frames_rejects"), make, batch=1, workers=2)
+        return self.lake.rebuild(
+            "frames", units, ("frames", "frames_rejects"), make, batch=1, workers=2, stop=stop_running
+        )
 
     def _framed(self, listed: Listed, key: str, folder: Path) -> FrameSet:
         native, entry = listed.native, listed.entry

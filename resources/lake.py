@@ -220,9 +220,11 @@ class Lake(dg.ConfigurableResource):
         *,
         batch: int = 64,
         workers: int = 1,
+        stop: Callable[[], None] = lambda: None,
     ) -> Rebuilt:
         """Make those of `units` (key → signature) whose mark does not hold; write their shards of `tables`.
 
+        `stop` ends what `make` is waiting for, when the stage is interrupted.
         `make` takes unit keys and returns frames with a `video_id` column. Every failing batch is reported,
         after the others are done: raises `StageFailed` then.
         """
@@ -253,6 +255,10 @@ class Lake(dg.ConfigurableResource):
                     done.made += future.result()
                 except Exception as error:
                     failures.append(error)
+                except BaseException:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    stop()
+                    raise
         if failures:
             raise StageFailed(stage, len(batches), failures) from failures[0]
         done.made.sort()

@@ -11,7 +11,13 @@ import dagster as dg
 import duckdb
 
 from surgsigma_dagster.resources.lake import Lake
-from surgsigma_dagster.schema.tables import TABLES, empty
+from surgsigma_dagster.schema.tables import LABELS, TABLES, empty
+
+# What a conversation's label_ids lead to, whatever kind of label it is.
+_LABELS_VIEW = "CREATE VIEW labels AS " + " UNION ALL ".join(
+    f"SELECT label_id, '{kind}' AS kind, source, video_id, concept_id, raw_value, file, locator FROM {kind}"
+    for kind in LABELS
+)
 
 
 class Warehouse(dg.ConfigurableResource):
@@ -44,6 +50,8 @@ class Warehouse(dg.ConfigurableResource):
                 except Exception as error:
                     error.add_note(f"table {table}")
                     failures.append(error)
+            if not failures:
+                connection.execute(_LABELS_VIEW)
             connection.execute("CHECKPOINT")
         if failures:
             raise ExceptionGroup(f"{len(failures)} of {len(TABLES)} tables could not be built", failures)

@@ -21,11 +21,16 @@ def home() -> Path:
     return Path(os.environ.get("SURGSIGMA_HOME", "surgsigma-home")).resolve()
 
 
-def default_resources(root: Path) -> dict[str, Any]:
-    """Resources on the home `root`; SURGSIGMA_LAKE and SURGSIGMA_SOURCES put lake and sources elsewhere."""
+def default_resources(root: Path, sources: Path | None = None) -> dict[str, Any]:
+    """Resources on the home `root`; SURGSIGMA_LAKE and SURGSIGMA_SOURCES put lake and sources elsewhere.
+
+    `sources` is the `sources.yaml` of this once, whatever the home is linked to.
+    """
     lake = Lake(uri=os.environ.get("SURGSIGMA_LAKE", str(root / "lake")), cache_folder=str(root / "cache"))
     return {
-        "corpus": Corpus(sources_path=os.environ.get("SURGSIGMA_SOURCES", str(root / "sources.yaml")), lake=lake),
+        "corpus": Corpus(
+            sources_path=str(sources or os.environ.get("SURGSIGMA_SOURCES", root / "sources.yaml")), lake=lake
+        ),
         "warehouse": Warehouse(path=str(root / "surgsigma.duckdb")),
         "outputs": Outputs(folder=str(root)),
     }

@@ -61,10 +61,13 @@ def quality_rules(context: dg.AssetCheckExecutionContext, corpus: Corpus) -> Ite
 
 
 @dg.multi_asset_check(name="release_gate", specs=[GATE])
-def release_gate(corpus: Corpus) -> Iterator[dg.AssetCheckResult]:
+def release_gate(context: dg.AssetCheckExecutionContext, corpus: Corpus) -> Iterator[dg.AssetCheckResult]:
     """Holds the release back where a rule of severity error did not pass."""
     results = corpus.lake.read("qa_results")
     bad = results.filter(pl.col("status").cast(pl.String) != "pass").select("rule", "severity", "status", "n_failed")
+    if not releasable(results):
+        errors = bad.filter(pl.col("severity").cast(pl.String) == "error")["rule"].to_list()
+        context.log.error(f"no release: {', '.join(errors) or 'not every rule was run'}; see the report")
     yield dg.AssetCheckResult(
         asset_key=GATE.asset_key,
         check_name=GATE.name,

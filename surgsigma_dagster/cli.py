@@ -1,10 +1,11 @@
 """`surgsigma`: the same job on the same Dagster instance as the UI, from a terminal.
 
-Exit codes: 0 done, 1 something to look at (bad input, a failed stage or rule), 2 wrong usage.
+Exit codes: 0 done, 1 bad input, a failed stage or a failed rule of severity error, 2 wrong usage, 130 interrupted.
 """
 
 import json
 import os
+import shlex
 import shutil
 import sys
 import time
@@ -15,6 +16,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -38,8 +40,11 @@ def main() -> None:
     try:
         app()
     except (BusyError, SourceError, MediaError) as error:
-        say.print(f"[red]error:[/] {error}", soft_wrap=True)
+        say.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True)
         sys.exit(1)
+    except KeyboardInterrupt:
+        say.print("interrupted; the same command goes on from what is finished")
+        sys.exit(130)
 
 
 def _print(document: dict[str, Any], as_json: bool) -> None:
@@ -55,12 +60,16 @@ def _table(title: str, rows: list[dict[str, Any]]) -> None:
         numeric = all(isinstance(row[name], int | float) for row in rows)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
+        table.add_row(*("" if value is None else _shown(value) for value in row.values()))
     say.print(table)
 
 
+def _shown(value: object) -> str:
+    return ("✓" if value else "✗") if isinstance(value, bool) else escape(str(value))
+
+
 @app.command()
-def demo(home: HomeOption = HOME / "demo", as_json: JsonOption = False) -> None:
+def demo(home: HomeOption = HOME, as_json: JsonOption = False) -> None:
     """Draw the sample sources and build a corpus from them: the whole chain, in about a minute."""
     from surgsigma_dagster.samples import write_samples
     from surgsigma_dagster.video.binary import binary
@@ -77,7 +86,9 @@ def demo(home: HomeOption = HOME / "demo", as_json: JsonOption = False) -> None:
 def build(
     sources: Annotated[Path, typer.Option("--sources", help="A sources.yaml.", exists=True, dir_okay=False)],
     home: HomeOption = HOME,
-    select: Annotated[str | None, typer.Option(help="Dagster asset selection, e.g. '+conversations'.")] = None,
+    select: Annotated[
+        str | None, typer.Option(help="Dagster asset selection, e.g. '*conversations' for all up to there.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Build or update the corpus of a sources.yaml. What is up to date is skipped; what was interrupted goes on."""
@@ -87,40 +98,52 @@ def build(
 def _build(home_folder: Path, sources: Path, select: str | None, as_json: bool) -> None:
     from surgsigma_dagster.build import default_resources
     from surgsigma_dagster.runs import Home, rebuild
-    from surgsigma_dagster.sources.config import load_sources
 
-    load_sources(sources)
     home = Home(home_folder)
-    home.prepare(sources)
-    resources = default_resources(home.root)
-    began = time.monotonic()
-    result = rebuild(home, resources["corpus"], select)
+    home.prepare()
+    resources = default_resources(home.root, sources)
     corpus, outputs = resources["corpus"], resources["outputs"]
-    counts = {name: len(corpus.lake.shards(name)) for name in ("conversations",)}
+    listing = corpus.listing()
+    for source, error in listing.failed.items():
+        say.print(f"[red]✗ {source}:[/] {escape(str(error))}", soft_wrap=True)
+    if not listing.videos:
+        say.print("[red]error:[/] the sources hold no video: nothing to build")
+        raise typer.Exit(1)
+    began = time.monotonic()
+    try:
+        result = rebuild(home, corpus, sources, select)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--select") from error
+    if any(event.event_type_value == "PIPELINE_CANCELED" for event in result.all_events):
+        raise KeyboardInterrupt
     qa = corpus.lake.read("qa_results").select("rule", "severity", "status", "n_failed").to_dicts()
     not_passed = [row for row in qa if row["status"] != "pass"]
+    made = {
+        "tables": Path(resources["warehouse"].path),
+        "release": outputs.release_folder,
+        "report": outputs.report_path,
+    }
     document = {
         "success": result.success,
         "run_id": result.run_id,
         "seconds": round(time.monotonic() - began, 1),
         "conversations": _rows(corpus, "conversations"),
         "rejects": _rows(corpus, "rejects"),
-        "videos": counts["conversations"],
         "qa_not_passed": not_passed,
-        "tables": resources["warehouse"].path,
-        "release": str(outputs.release_folder),
-        "report": str(outputs.report_path),
-        "ui": f"surgsigma ui --home {home.root}",
+        **{name: str(path) for name, path in made.items() if path.exists()},
+        "ui": f"surgsigma ui --home {shlex.quote(str(home.root))}",
     }
     _print(document, as_json)
     if not as_json:
         verdict = "[green]built[/]" if result.success else "[red]not everything was built[/]"
+        rules = "1 rule" if len(not_passed) == 1 else f"{len(not_passed)} rules"
         say.print(
             f"\n{verdict}: {document['conversations']:,} conversations, {document['rejects']:,} rejects, "
-            f"{len(not_passed)} rules not passed, {document['seconds']} s"
+            f"{rules} not passed, {document['seconds']} s"
         )
-        for name in ("tables", "release", "report", "ui"):
-            say.print(f"  {name:<8} {document[name]}", soft_wrap=True)
+        for name in (*made, "ui"):
+            if name in document:
+                say.print(f"  {name:<8} {document[name]}", soft_wrap=True, markup=False)
     raise typer.Exit(0 if result.success else 1)
 
 
@@ -128,6 +151,12 @@ def _rows(corpus: Any, table: str) -> int:
     import polars as pl
 
     return int(corpus.lake.scan(table).select(pl.len()).collect().item())
+
+
+def _must_exist(sources: Path) -> None:
+    if not sources.exists():
+        say.print(f"[red]error:[/] no corpus at {sources.parent}; make one with: surgsigma demo", soft_wrap=True)
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -139,15 +168,16 @@ def plan(
     """Say what a build would do, before anything runs: videos, hours, frames, bytes, and what is up to date."""
     from surgsigma_dagster.build import default_resources
     from surgsigma_dagster.plan import planned
-    from surgsigma_dagster.runs import Home
 
-    root = Home(home.resolve())
-    root.prepare(sources)
-    rows = planned(default_resources(root.root)["corpus"])
-    _print({"sources": rows}, as_json)
+    rows, failed = planned(default_resources(home.resolve(), sources.resolve())["corpus"])
+    _print({"sources": rows, "failed": failed}, as_json)
     if not as_json:
         _table("would be built", rows)
-        say.print(f"free on {root.root}: {shutil.disk_usage(root.root).free / 1e9:.1f} GB")
+        for source, error in failed.items():
+            say.print(f"[red]✗ {source}:[/] {escape(error)}", soft_wrap=True)
+        there = next(folder for folder in (home.resolve(), *home.resolve().parents) if folder.exists())
+        say.print(f"free at {there}: {shutil.disk_usage(there).free / 1e9:.1f} GB", soft_wrap=True)
+    raise typer.Exit(1 if failed else 0)
 
 
 @app.command()
@@ -158,9 +188,7 @@ def status(home: HomeOption = HOME, as_json: JsonOption = False) -> None:
     from surgsigma_dagster.schema.tables import TABLES
 
     root = Home(home.resolve())
-    if not root.sources.exists():
-        say.print(f"[red]error:[/] no corpus at {root.root}; make one with: surgsigma demo", soft_wrap=True)
-        raise typer.Exit(1)
+    _must_exist(root.sources)
     root.prepare()
     corpus = default_resources(root.root)["corpus"]
     stages = [{"stage": stage, "videos done": len(corpus.lake.marks(stage))} for stage in corpus.lake.names("done")]
@@ -185,6 +213,7 @@ def ui(
     from surgsigma_dagster.runs import Home
 
     root = Home(home.resolve())
+    _must_exist(root.sources)
     root.prepare()
     say.print(f"Dagster UI of {root.root}: http://127.0.0.1:{port}", soft_wrap=True)
     dagster = str(Path(sys.executable).with_name("dagster"))

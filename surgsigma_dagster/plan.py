@@ -1,6 +1,5 @@
 """What a build would do, and what is wrong with its sources, before anything is built."""
 
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import polars as pl
 from surgsigma_dagster.resources.corpus import Corpus
 from surgsigma_dagster.resources.listing import Listed
 from surgsigma_dagster.schema.native import NATIVE
-from surgsigma_dagster.sources.adapter import NativeLabels, adapters
+from surgsigma_dagster.sources.adapter import NativeLabels, adapters, read_labels
 from surgsigma_dagster.sources.config import SourceEntry, SourcesConfig
 from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.video.binary import MediaError
@@ -20,15 +19,16 @@ from surgsigma_dagster.vocabulary.harmonization import known_values, resolve, ve
 _JPEG_BYTES_PER_PIXEL = 0.25  # at quality 2, measured on endoscopic frames
 
 
-def planned(corpus: Corpus) -> list[dict[str, Any]]:
-    """One row a source: videos, hours, media bytes, frames to extract and their bytes (estimates), stale units."""
+def planned(corpus: Corpus) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """One row a source: videos, hours, media bytes, frames and their bytes (estimates), what is to be made; and why
+    a source cannot be listed, by name.
+    """
     listing = corpus.listing()
     labels, frames = corpus.lake.marks("native_labels"), corpus.lake.marks("frames")
     wanted = corpus.ingestion_signatures(listing)
     rows: list[dict[str, Any]] = []
     for entry in corpus.config_.sources:
         if entry.name in listing.failed:
-            rows.append({"source": entry.name, "error": str(listing.failed[entry.name])})
             continue
         mine = {key: one for key, one in listing.videos.items() if one.entry.name == entry.name}
         with ThreadPoolExecutor(4) as pool:
@@ -46,7 +46,7 @@ def planned(corpus: Corpus) -> list[dict[str, Any]]:
                 "videos_to_extract": sum(key not in frames or labels.get(key) != wanted[key] for key in mine),
             }
         )
-    return rows
+    return rows, {name: str(error) for name, error in listing.failed.items()}
 
 
 def _measured(listed: Listed) -> tuple[float, int, float]:
@@ -92,8 +92,19 @@ def _check(entry: SourceEntry, found: dict[str, list[dict[str, Any]]]) -> None:
     if not entry.root.is_dir():
         raise SourceError(entry.root, "", f"the folder of source {entry.name}", "no such folder")
     terms, videos = entry.terms(), entry.adapter.videos(entry.root)
-    labels = entry.adapter.labels(entry.root, videos)
-    media = Counter(video.media for video in videos)
+
+    def problem(severity: str, name: str, times: int, example: str) -> None:
+        found["problems"].append(
+            {"source": entry.name, "severity": severity, "problem": name, "times": times, "example": example}
+        )
+
+    parts = []
+    for some, read in read_labels(entry.adapter, entry.root, videos):
+        if isinstance(read, SourceError):
+            problem("error", "unreadable", 1, f"{some[0].video}: {read}")
+        else:
+            parts.append(read)
+    labels = NativeLabels.concat(parts)
     found["sources"].append(
         {
             "source": entry.name,
@@ -101,31 +112,18 @@ def _check(entry: SourceEntry, found: dict[str, list[dict[str, Any]]]) -> None:
             "licence": terms.licence.name,
             "may be released": terms.may_be_released,
             "videos": len(videos),
-            "without media": media["none"],
             "records": ", ".join(f"{labels[kind].height} {kind}" for kind in NATIVE if labels[kind].height),
         }
     )
-    problems = (
-        labels["rejects"].group_by("rule").agg(pl.len().alias("times"), pl.col("file", "locator", "reason").first())
-    )
-    found["problems"] += [
-        {
-            "source": entry.name, "severity": "warning", "problem": row["rule"], "times": row["times"],
-            "example": f"{row['file']}, {row['locator']}: {row['reason']}",
-        }
-        for row in problems.sort("rule").to_dicts()
-    ]  # fmt: skip
-    if media["none"]:
-        example = next(video.video for video in videos if video.media == "none")
-        found["problems"].append(
-            {
-                "source": entry.name,
-                "severity": "warning",
-                "problem": "missing_media",
-                "times": media["none"],
-                "example": example,
-            }
-        )
+    rejects = labels["rejects"].group_by("rule").agg(pl.len(), pl.col("file", "locator", "reason").first())
+    for row in rejects.sort("rule").to_dicts():
+        problem("warning", row["rule"], row["len"], f"{row['file']}, {row['locator']}: {row['reason']}")
+    for name, lacking in (
+        ("missing_media", [video.video for video in videos if video.media == "none"]),
+        ("video_without_labels", [video.video for video in videos if not video.label_files]),
+    ):
+        if lacking:
+            problem("warning", name, len(lacking), lacking[0])
     found["unmapped"] += _unmapped(entry, labels)
 
 

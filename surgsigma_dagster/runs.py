@@ -12,6 +12,7 @@ from pathlib import Path
 import dagster as dg
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 from rich.console import Console
+from rich.markup import escape
 
 from surgsigma_dagster.partitions import range_tags, register
 from surgsigma_dagster.resources.corpus import Corpus
@@ -58,21 +59,24 @@ class Home:
         """The workspace file that the UI of this home loads."""
         return self.root / "dagster" / "workspace.yaml"
 
-    def prepare(self, sources: Path | None = None) -> None:
-        """Make the folder a Dagster home, pointing at `sources`; sets the environment that Dagster reads."""
+    def prepare(self) -> None:
+        """Make the folder a Dagster home; sets the environment that Dagster reads."""
         dagster_home = self.root / "dagster"
         dagster_home.mkdir(parents=True, exist_ok=True)
         for path, text in ((dagster_home / "dagster.yaml", _DAGSTER_YAML), (self.workspace, _WORKSPACE_YAML)):
             if not path.exists():
                 path.write_text(text)
-        if sources is not None and self.sources.resolve() != sources.resolve():
-            self.sources.unlink(missing_ok=True)
-            self.sources.symlink_to(sources.resolve())
         if (
             not {"DAGSTER_HOME", "SURGSIGMA_HOME"} <= os.environ.keys()
         ):  # a deployment sets both: its instance is elsewhere
             os.environ["DAGSTER_HOME"] = str(dagster_home)
         os.environ["SURGSIGMA_HOME"] = str(self.root)
+
+    def point_at(self, sources: Path) -> None:
+        """Link the home to the `sources.yaml` that it is built from."""
+        if self.sources.resolve() != sources.resolve():
+            self.sources.unlink(missing_ok=True)
+            self.sources.symlink_to(sources.resolve())
 
 
 class _Lines(logging.Handler):
@@ -90,7 +94,7 @@ class _Lines(logging.Handler):
         if event is None:
             message = str(meta.get("orig_message", record.getMessage()))
             if record.levelno >= logging.WARNING:
-                self.console.print(f"[yellow]! {step}: {message}")
+                self.console.print(f"[yellow]! {step}: {escape(message)}")
             elif record.levelno >= logging.INFO:
                 self.said[step] = message
             return
@@ -99,11 +103,11 @@ class _Lines(logging.Handler):
             self.began[step] = time.monotonic()
         elif kind == "STEP_SUCCESS":
             took = time.monotonic() - self.began.get(step, time.monotonic())
-            self.console.print(f"[green]✓[/] {step:<18} {took:6.1f} s  {self.said.get(step, '')}")
+            self.console.print(f"[green]✓[/] {step:<18} {took:6.1f} s  {escape(self.said.get(step, ''))}")
         elif kind == "STEP_FAILURE":
             error = event.step_failure_data.error
             cause = error.cause or error if error else None
-            self.console.print(f"[red]✗ {step}: {cause.message.strip() if cause else 'failed'}")
+            self.console.print(f"[red]✗ {step}: {escape(cause.message.strip()) if cause else 'failed'}")
 
 
 @dg.logger
@@ -139,16 +143,23 @@ def _bury(dagster: dg.DagsterInstance) -> None:
         dagster.report_run_failed(run, "the process was killed; the next build went on from what it had finished")
 
 
-def rebuild(home: Home, corpus: Corpus, select: str | None = None) -> dg.JobExecutionResult:
+def rebuild(home: Home, corpus: Corpus, sources: Path, select: str | None = None) -> dg.JobExecutionResult:
     """Run the job `rebuild` in this process over everything that the sources hold, or a selection of its assets.
 
-    `select` is Dagster's asset selection syntax. The result's `success` says how it went. Raises `BusyError`.
+    `select` is Dagster's asset selection syntax. The result's `success` says how it went. Raises `BusyError`,
+    and `ValueError` for a selection that Dagster cannot read.
     """
     repository = ReconstructableRepository.for_module("surgsigma_dagster.definitions", "defs")
     graph = repository.get_definition().asset_graph
-    selection = sorted(dg.AssetSelection.from_string(select).resolve(graph)) if select else None
+    try:
+        selection = sorted(dg.AssetSelection.from_string(select).resolve(graph)) if select else None
+    except Exception as error:
+        raise ValueError(f"{select!r} selects no assets: {' '.join(str(error).split())[:200]}") from error
     with _alone(home), instance() as dagster:
         _bury(dagster)
+        if busy := dagster.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]), limit=1):
+            raise BusyError(f"run {busy[0].run_id[:8]}, started in the UI, is working on {home.root}; wait for it")
+        home.point_at(sources)
         listing = corpus.listing()
         existing = dagster.get_dynamic_partitions("videos")
         register(dagster, set(listing.videos), kept={key for key in existing if key.split("__")[0] in listing.failed})

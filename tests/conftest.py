@@ -3,9 +3,16 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from surgsigma_dagster.samples import write_samples
 from surgsigma_dagster.video.binary import binary
+
+# The same examples on every machine: a run that is red today and green tomorrow helps nobody. Search with
+# `pytest --hypothesis-profile=search`.
+settings.register_profile("suite", derandomize=True, deadline=None, print_blob=True)
+settings.register_profile("search", max_examples=2000, deadline=None)
+settings.load_profile("suite")
 
 REAL_LABELS = Path(__file__).parents[2] / "shared" / "labels"
 

@@ -41,8 +41,11 @@ def sentence(text: pl.Expr) -> pl.Expr:
 
 def area(x: pl.Expr, y: pl.Expr) -> pl.Expr:
     """The cell of a 3x3 grid that a point (0 to 1) lies in: `upper left` … `centre` … `lower right`."""
-    row = pl.when(y < 1 / 3).then(pl.lit("upper")).when(y < 2 / 3).then(pl.lit("middle")).otherwise(pl.lit("lower"))
-    column = pl.when(x < 1 / 3).then(pl.lit("left")).when(x < 2 / 3).then(pl.lit("centre")).otherwise(pl.lit("right"))
+
+    def third(value: pl.Expr, names: list[str]) -> pl.Expr:
+        return (value * 3).floor().clip(0, 2).cast(pl.Int64).replace_strict([0, 1, 2], names, return_dtype=pl.String)
+
+    row, column = third(y, ["upper", "middle", "lower"]), third(x, ["left", "centre", "right"])
     cell = pl.concat_str(row, pl.lit(" "), column)
     return pl.when(cell == "middle centre").then(pl.lit("centre")).otherwise(cell)
 

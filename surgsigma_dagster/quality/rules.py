@@ -156,8 +156,8 @@ def intervals_inside_video(tables: Tables) -> pl.LazyFrame:
 
 @rule("videos", "warning")
 def videos_readable(tables: Tables) -> pl.LazyFrame:
-    """No video is quarantined."""
-    quarantined = pl.col("status").cast(pl.String) == "quarantined"
+    """No video is quarantined; single blank frames are set aside, since they show nothing."""
+    quarantined = (pl.col("status").cast(pl.String) == "quarantined") & ~pl.col("reason").str.starts_with("blank")
     frames = tables["frames"].filter(quarantined).select("video_id", "reason")
     videos = tables["videos"].filter(quarantined).select("video_id", "reason")
     return pl.concat([videos, frames]).unique("video_id").select(example=pl.format("{}: {}", "video_id", "reason"))
@@ -229,9 +229,13 @@ def one_split_per_procedure(tables: Tables) -> pl.LazyFrame:
         [
             found.drop_nulls(key)
             .group_by(key)
-            .agg(pl.col("split").unique().sort())
+            .agg(pl.col("split").unique().sort(), shown=pl.col("frame_id").unique().sort().head(3))
             .filter(pl.col("split").list.len() > 1)
-            .select(example=pl.format("{} in {}", key, pl.col("split").list.join(" and ")))
+            .select(
+                example=pl.format(
+                    "{} in {}: {}", key, pl.col("split").list.join(" and "), pl.col("shown").list.join(", ")
+                )
+            )
             for key, found in (("procedure_id", talk), ("sha256", pictures))
         ]
     )

@@ -55,7 +55,11 @@ def write_release(
     audience: str,
     build: Mapping[str, Any],
 ) -> Released:
-    """Write the release beside `folder` and swap it in. Media are hard links where the disk allows, else copies."""
+    """Write the release beside `folder` and swap it in. A split without conversations has no file.
+
+    Frames of the lake are hard links where the disk allows; images of a source are copied, so that whoever edits a
+    release in place does not edit the data set.
+    """
     names, held = released_sources(sources, audience)
     beside = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(beside, ignore_errors=True)
@@ -66,11 +70,13 @@ def write_release(
         .select("source", "root", "path", released=_released_path(pl.col)).unique("released").sort("released").collect()
     )  # fmt: skip
     for source, root, path, released in media.iter_rows():
-        _place(resolve(source, root, path), beside / released)
+        _place(resolve(source, root, path), beside / released, link=root == "lake")
     counts: dict[str, int] = {}
     for split in SPLITS:
         rows = _sharegpt(kept.filter(pl.col("split").cast(pl.String) == split), reasoning).collect()
         counts[split] = rows.height
+        if rows.is_empty():
+            continue
         rows.write_parquet(beside / "conversations" / f"{split}.parquet", compression="zstd")
         rows.write_ndjson(beside / "conversations" / f"{split}.jsonl")
     by_task = (
@@ -109,12 +115,15 @@ def _released_path(part: Callable[[str], pl.Expr]) -> pl.Expr:
     return pl.concat_str(pl.lit("media/"), pl.when(part("root") == "lake").then(in_lake).otherwise(in_source))
 
 
-def _place(original: Path, target: Path) -> None:
+def _place(original: Path, target: Path, *, link: bool) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     original = original.resolve()  # a link to a symlink would leave without its picture
     try:
-        os.link(original, target)
+        if link:
+            os.link(original, target)
     except OSError:
+        link = False
+    if not link:
         shutil.copyfile(original, target)
 
 

@@ -210,3 +210,15 @@ def adapters() -> dict[str, Adapter]:
         adapter: Adapter = importlib.import_module(module.name).ADAPTER
         found[adapter.name] = adapter
     return dict(sorted(found.items()))
+
+
+def read_labels(
+    adapter: Adapter, root: Path, videos: list[NativeVideo]
+) -> list[tuple[list[NativeVideo], NativeLabels | SourceError]]:
+    """Labels of `videos`: all at once, or, where that fails, one by one, so that one bad file costs one video."""
+    try:
+        return [(videos, adapter.labels(root, videos))]
+    except SourceError as error:
+        if len(videos) == 1:
+            return [(videos, error)]
+        return [part for video in videos for part in read_labels(adapter, root, [video])]

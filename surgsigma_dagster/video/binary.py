@@ -1,16 +1,28 @@
 """Where ffmpeg and ffprobe are, and running them so that they neither hang nor lose their complaint."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 
 class MediaError(RuntimeError):
     """Footage that cannot be read; the message holds ffmpeg's own words."""
+
+
+_running: set[int] = set()  # process groups
+
+
+def stop_running() -> None:
+    """Kill every ffmpeg and ffprobe that other threads are waiting for; they get a `MediaError`."""
+    for group in list(_running):
+        with suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGKILL)
 
 
 @cache
@@ -46,6 +58,7 @@ def run(arguments: list[str], *, timeout_s: float, cwd: Path | None = None) -> t
         cwd=cwd,
         start_new_session=True,
     ) as process:
+        _running.add(process.pid)
         try:
             out, err = process.communicate(timeout=timeout_s)
         except BaseException as error:
@@ -54,7 +67,13 @@ def run(arguments: list[str], *, timeout_s: float, cwd: Path | None = None) -> t
             if isinstance(error, subprocess.TimeoutExpired):
                 raise MediaError(f"{Path(arguments[0]).name} took more than {timeout_s:.0f} s") from error
             raise
-    said = err.decode("utf-8", "replace")
+        finally:
+            _running.discard(process.pid)
+    # Addresses and folders differ between runs and machines; the same damage is to be told in the same words.
+    said = re.sub(r" @ 0x[0-9a-f]+", "", err.decode("utf-8", "replace"))
+    for argument in arguments:
+        if argument.startswith("file:"):
+            said = said.replace(argument, Path(argument).name)
     if process.returncode:
         last = " / ".join(said.strip().splitlines()[-3:]) or f"exit code {process.returncode}"
         raise MediaError(f"{Path(arguments[0]).name}: {last}")

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
 import polars as pl
 from PIL import Image, UnidentifiedImageError
 
@@ -16,6 +17,9 @@ from surgsigma_dagster.video.binary import MediaError
 from surgsigma_dagster.video.extraction import extract
 
 _TOLERANCE_S = 0.0015  # Matroska counts milliseconds
+BLANK = "blank: one tone all over"
+_BLANK_SPREAD = 2.0  # standard deviation of grey levels, 0 to 255
+
 Native = Mapping[str, pl.DataFrame]  # native records by kind, of one video
 
 
@@ -69,6 +73,15 @@ def gridded_frames(native: Native, video: NativeVideo, every_s: float, timestamp
     return pl.concat([counted, timed])["frame_index"].unique().sort()
 
 
+def _is_blank(path: Path) -> bool:
+    """Whether a picture is one tone all over: black before the camera is in, or blanked for privacy.
+
+    A spread of grey levels below 2 is what JPEG makes of one tone; the dullest endoscopic frames have ten times that.
+    """
+    picture = cv2.imread(str(path), cv2.IMREAD_REDUCED_GRAYSCALE_8)
+    return picture is not None and float(picture.std()) < _BLANK_SPREAD
+
+
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -108,12 +121,15 @@ def frames_of_video(
     except MediaError as error:
         reason = str(error)
     hashes: list[str | None] = [None] * there.height
+    blank = [False] * there.height
     if reason is None:
         for position, number in enumerate(there["frame_index"].to_list()):
             image = folder / f"{position:06d}.jpg"
-            hashes[position] = _sha256(image)
+            hashes[position], blank[position] = _sha256(image), _is_blank(image)
             images[f"{number:06d}.jpg"] = image
-    found = there.select("frame_index").with_columns(sha256=pl.Series(hashes, dtype=pl.String))
+    found = there.select("frame_index").with_columns(
+        sha256=pl.Series(hashes, dtype=pl.String), blank=pl.Series(blank, dtype=pl.Boolean)
+    )
     frames = _frame_rows(
         wanted.join(found, on="frame_index", how="left").with_columns(
             width=pl.lit(size[0]),
@@ -122,16 +138,21 @@ def frames_of_video(
             image_name=pl.col("frame_index").cast(pl.String).str.zfill(6) + ".jpg",
             reason=pl.when(pl.col("pts_s").is_null())
             .then(pl.lit(f"the video ends with frame {timestamps.height - 1 + video.first_index}"))
-            .otherwise(pl.lit(reason)),
+            .otherwise(pl.coalesce(pl.lit(reason, pl.String), pl.when("blank").then(pl.lit(BLANK)))),
             status=pl.when(pl.col("pts_s").is_null())
             .then(pl.lit("absent"))
-            .otherwise(pl.lit("available" if reason is None else "quarantined")),
+            .when(pl.col("blank") | pl.lit(reason is not None))
+            .then(pl.lit("quarantined"))
+            .otherwise(pl.lit("available")),
         ),
         source,
         video_id,
     )
     absent = frames.filter(pl.col("status") == "absent")
-    rejects = [_turned_down(absent, "frame_beyond_video_end", video.path)]
+    rejects = [
+        _turned_down(absent, "frame_beyond_video_end", video.path),
+        _turned_down(frames.filter(pl.col("reason") == BLANK), "blank_frame", video.path),
+    ]
     if reason is not None:
         rejects.append(unit_reject("frames", "undecodable_video", reason, source, video_id=video_id, file=video.path))
     return FrameSet(frames, pl.concat(rejects), images)
@@ -176,8 +197,10 @@ def frames_of_images(root: Path, video: NativeVideo, native: Native, *, source: 
         source,
         video_id,
     )
-    broken = frames.filter(pl.col("status") == "quarantined")
-    return FrameSet(frames, _turned_down(broken, "unreadable_image", None))
+    blank = pl.col("reason") == BLANK
+    broken = frames.filter((pl.col("status") == "quarantined") & ~blank)
+    rejects = [_turned_down(broken, "unreadable_image", None), _turned_down(frames.filter(blank), "blank_frame", None)]
+    return FrameSet(frames, pl.concat(rejects))
 
 
 def frames_without_media(native: Native, reason: str, status: str, *, source: str, video_id: str) -> FrameSet:
@@ -205,7 +228,7 @@ def _image_facts(path: Path) -> tuple[int | None, int | None, str | None, str | 
     # Interrupted downloads keep a good header: only the end of the file tells.
     if end not in data[-64:]:
         return width, height, None, f"{kind} without its end: cut off after {len(data)} bytes"
-    return width, height, hashlib.sha256(data).hexdigest(), None
+    return width, height, hashlib.sha256(data).hexdigest(), BLANK if _is_blank(path) else None
 
 
 def _frame_rows(frames: pl.DataFrame, source: str, video_id: str) -> pl.DataFrame:

@@ -44,7 +44,7 @@ def test_only_what_makes_a_release_wrong_closes_the_gate(
     status: dict[str, str], passed: bool, resources: dict[str, Corpus]
 ) -> None:
     _results(resources["corpus"], **status)
-    (result,) = checks.release_gate(corpus=resources["corpus"])
+    (result,) = checks.release_gate(dg.build_asset_check_context(), corpus=resources["corpus"])
     assert result.passed is passed
 
 

@@ -29,7 +29,8 @@ from surgsigma_dagster.vocabulary.concepts import aliases, concepts
 from surgsigma_dagster.vocabulary.harmonization import harmonize
 
 Row = dict[str, Any]
-WIDTH, HEIGHT, BLOCK, N_BITS = 128, 32, 16, 8
+WIDTH, HEIGHT, BLOCK, N_BITS = 144, 32, 16, 9
+LIT = 1 << N_BITS - 1  # always lit: a frame that is dark all over would be blank
 CHOLECYSTECTOMY = "procedure/cholecystectomy"
 
 # Footage: every frame shows its own number, as eight bright or dark blocks.
@@ -37,7 +38,7 @@ CHOLECYSTECTOMY = "procedure/cholecystectomy"
 
 def footage(path: Path, n: int, *options: str, fps: int = 25, keep: str = "1") -> Path:
     """H.264 of frames 0 … n - 1; `keep` selects frames by `n` and leaves them their time."""
-    numbers = np.arange(n)[:, None] >> np.arange(N_BITS) & 1
+    numbers = (np.arange(n) | LIT)[:, None] >> np.arange(N_BITS) & 1
     row = np.repeat(numbers * 220 + 16, BLOCK, axis=1).astype(np.uint8)
     raw = np.repeat(row[:, None, :], HEIGHT, axis=1)
     command = [
@@ -57,7 +58,7 @@ def remuxed(video: Path, path: Path, *options: str, before: Sequence[str] = ()) 
 
 def number_in(image: np.ndarray) -> int:
     blocks = image.reshape(HEIGHT, N_BITS, BLOCK).mean(axis=(0, 2)) > 128
-    return int((blocks << np.arange(N_BITS)).sum())
+    return int((blocks << np.arange(N_BITS)).sum()) & ~LIT
 
 
 def number_in_file(path: Path) -> int:

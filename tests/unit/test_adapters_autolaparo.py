@@ -7,8 +7,8 @@ import pytest
 from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.sources.errors import SourceError
 
-from .adapters_native import put, read
-from .adapters_specialties import autolaparo, blocks, picture
+from .native import put, read
+from .native_specialties import autolaparo, blocks, picture
 
 LABEL = "task1/labels/label_01.txt"
 MASK = "AutoLaparo_Task3/masks/007001.png"

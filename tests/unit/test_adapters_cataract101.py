@@ -7,8 +7,8 @@ import pytest
 from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.sources.errors import SourceError
 
-from .adapters_native import put, read, rules
-from .adapters_specialties import cataract101
+from .native import put, read, rules
+from .native_specialties import cataract101
 
 LABELS, HEADER = "annotations.csv", "VideoID;FrameNo;Phase\n"
 

@@ -7,8 +7,8 @@ import pytest
 from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.sources.errors import SourceError
 
-from .adapters_native import coco_file, put, read, rules
-from .adapters_specialties import CASE, INSTANCES, STILLS, cataract1k, instance
+from .native import coco_file, put, read, rules
+from .native_specialties import CASE, INSTANCES, STILLS, cataract1k, instance
 
 PHASES = f"{CASE}_annotations_phases.csv"
 HEADER = "caseId,comment,frame,endFrame,sec,endSec\n"

@@ -7,7 +7,8 @@ import pytest
 from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.sources.errors import SourceError
 
-from .adapters_native import TOOLS, cholec80, put, read
+from .native import TOOLS, put, read
+from .native_cholec import cholec80
 
 PHASES = "phase_annotations/video01-phase.txt"
 TOOL_FILE = "tool_annotations/video01-tool.txt"

@@ -9,8 +9,8 @@ from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.vocabulary.concepts import aliases
 
-from .adapters_cholec_native import INSTANCES, cholecinstanceseg, labelme, outline
-from .adapters_native import LABELS, counted, put, read, real, rules
+from .native import LABELS, counted, put, read, real, rules
+from .native_cholec import INSTANCES, cholecinstanceseg, labelme, outline
 
 NAME = "cholecinstanceseg"
 FILE = f"{INSTANCES}/ann_dir/t80_VID03_000030.json"

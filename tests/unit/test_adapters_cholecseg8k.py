@@ -4,8 +4,8 @@ from pathlib import Path
 
 from surgsigma_dagster.sources.adapter import adapters
 
-from .adapters_cholec_native import cholecseg8k, picture, seg8k
-from .adapters_native import put, read
+from .native import put, read
+from .native_cholec import cholecseg8k, picture, seg8k
 
 NAME = "cholecseg8k"
 

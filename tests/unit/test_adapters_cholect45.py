@@ -9,8 +9,8 @@ from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.vocabulary.concepts import aliases
 
-from .adapters_cholec_native import cholect45, t45_names, t45_row
-from .adapters_native import LABELS, put, read, real, rules
+from .native import LABELS, put, read, real, rules
+from .native_cholec import cholect45, t45_names, t45_row
 
 NAME = "cholect45"
 FILE, NAMES = "triplet/VID01.txt", "dict/triplet.txt"

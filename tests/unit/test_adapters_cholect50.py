@@ -9,20 +9,8 @@ import pytest
 from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.sources.errors import SourceError
 
-from .adapters_native import (
-    BOX,
-    LABELS,
-    NO_BOX,
-    T50_NAMES,
-    cholect50,
-    counted,
-    put,
-    read,
-    real,
-    rules,
-    t50_file,
-    t50_row,
-)
+from .native import LABELS, counted, put, read, real, rules
+from .native_cholec import BOX, NO_BOX, T50_NAMES, cholect50, t50_file, t50_row
 
 LABEL = "labels/VID68.json"
 

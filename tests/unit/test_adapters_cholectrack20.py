@@ -8,8 +8,8 @@ import pytest
 from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.sources.errors import SourceError
 
-from .adapters_cholec_native import RELATIVE, TRACKED, cholectrack20, picture, tracked, tracks_file
-from .adapters_native import counted, put, read, rules
+from .native import counted, put, read, rules
+from .native_cholec import RELATIVE, TRACKED, cholectrack20, picture, tracked, tracks_file
 
 NAME = "cholectrack20"
 

@@ -12,8 +12,8 @@ from surgsigma_dagster.sources.config import SourceEntry
 from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.vocabulary.harmonization import harmonize, known_values
 
-from .adapters_native import put, read, rules
-from .adapters_specialties import COCO_SIDECAR, blocks, coco, picture
+from .native import put, read, rules
+from .native_specialties import COCO_SIDECAR, blocks, coco, picture
 
 FILE = "annotations/train.json"
 

@@ -7,8 +7,8 @@ import pytest
 from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.sources.errors import SourceError
 
-from .adapters_native import put, read
-from .adapters_specialties import blocks, dsad, picture
+from .native import put, read
+from .native_specialties import blocks, dsad, picture
 
 
 def test_white_is_the_organ_of_the_folder_and_a_black_mask_says_that_it_is_absent(tmp_path: Path) -> None:

@@ -8,17 +8,8 @@ import pytest
 from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.sources.errors import SourceError
 
-from .adapters_native import (
-    ENDOSCAPES_CATEGORIES,
-    coco_file,
-    counted,
-    endoscapes,
-    endoscapes_box,
-    endoscapes_image,
-    put,
-    read,
-    rules,
-)
+from .native import coco_file, counted, put, read, rules
+from .native_cholec import ENDOSCAPES_CATEGORIES, endoscapes, endoscapes_box, endoscapes_image
 
 COCO, DS = "train/annotation_coco.json", "train/annotation_ds_coco.json"
 

@@ -8,8 +8,8 @@ from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.vocabulary.concepts import aliases
 
-from .adapters_native import put, read
-from .adapters_robotic import endovis2017, mask
+from .native import put, read
+from .native_robotic import endovis2017, mask
 
 TRUTH = "instrument_dataset_1/ground_truth"
 FOLDERS = [  # of the eight training sequences

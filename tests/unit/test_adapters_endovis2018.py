@@ -11,8 +11,8 @@ from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.vocabulary.concepts import aliases
 
-from .adapters_native import LABELS, put, read, real, rules
-from .adapters_robotic import CLASSES_2018, endovis2018, mask
+from .native import LABELS, put, read, real, rules
+from .native_robotic import CLASSES_2018, endovis2018, mask
 
 MASK = "release/seq_1/labels/frame000.png"
 GREEN, KIDNEY = 0x00FF00, 0xFF3700

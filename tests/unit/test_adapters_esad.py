@@ -7,8 +7,8 @@ import pytest
 from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.sources.errors import SourceError
 
-from .adapters_native import put, read, rules
-from .adapters_robotic import esad
+from .native import put, read, rules
+from .native_robotic import esad
 
 FRAME = "train/set1/RARP2_frame_2.txt"
 

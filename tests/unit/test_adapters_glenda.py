@@ -8,8 +8,8 @@ from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.vocabulary.concepts import aliases
 
-from .adapters_native import put, read
-from .adapters_specialties import blocks, glenda, picture
+from .native import put, read
+from .native_specialties import blocks, glenda, picture
 
 SICK, WELL = "v_7_s_1299-1300", "v_7_s_10-11"
 

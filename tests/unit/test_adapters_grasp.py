@@ -10,8 +10,8 @@ from surgsigma_dagster.sources.adapter import NativeVideo, adapters
 from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.vocabulary.concepts import aliases
 
-from .adapters_native import coco_file, put, read
-from .adapters_robotic import GRASP_NAMES, GRASP_SHORT, grasp, grasp_box, grasp_image, grasp_second, mask
+from .native import coco_file, put, read
+from .native_robotic import GRASP_NAMES, GRASP_SHORT, grasp, grasp_box, grasp_image, grasp_second, mask
 
 LONG, SHORT = "annotations/grasp_long-term_test.json", "annotations/grasp_short-term_test.json"
 

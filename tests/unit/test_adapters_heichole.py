@@ -7,8 +7,8 @@ import pytest
 from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.sources.errors import SourceError
 
-from .adapters_cholec_native import HEI_FILES, hei_tools, heichole
-from .adapters_native import counted, put, read
+from .native import counted, put, read
+from .native_cholec import HEI_FILES, hei_tools, heichole
 
 NAME = "heichole"
 

@@ -7,8 +7,8 @@ import pytest
 from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.sources.errors import SourceError
 
-from .adapters_native import put, read
-from .adapters_specialties import blocks, heico, picture
+from .native import put, read
+from .native_specialties import blocks, heico, picture
 
 CASE = "Rectal Resection/1"
 PHASES = f"{CASE}/RectalResection_1_Phase.csv"

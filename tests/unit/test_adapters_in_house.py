@@ -7,7 +7,8 @@ import pytest
 from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.sources.errors import SourceError
 
-from .adapters_native import in_house, put, read
+from .native import put, read
+from .native_specialties import in_house
 
 ADAPTER = adapters()["in_house"]
 

@@ -7,8 +7,8 @@ import pytest
 from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.sources.errors import SourceError
 
-from .adapters_native import put, read
-from .adapters_robotic import jigsaws
+from .native import put, read
+from .native_robotic import jigsaws
 
 TRIAL = "Suturing/transcriptions/Suturing_B001.txt"
 

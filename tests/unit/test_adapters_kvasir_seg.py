@@ -8,8 +8,8 @@ import pytest
 from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.sources.errors import SourceError
 
-from .adapters_native import put, read, rules
-from .adapters_specialties import blocks, kvasir_seg, picture
+from .native import put, read, rules
+from .native_specialties import blocks, kvasir_seg, picture
 
 FILE = "kavsir_bboxes.json"
 

@@ -7,8 +7,8 @@ import pytest
 from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.sources.errors import SourceError
 
-from .adapters_native import put, read
-from .adapters_specialties import blocks, ldpolypvideo, picture
+from .native import put, read
+from .native_specialties import blocks, ldpolypvideo, picture
 
 FILE = "TrainValid/Annotations/7/0012.txt"
 

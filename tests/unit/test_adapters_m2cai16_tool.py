@@ -6,8 +6,8 @@ import pytest
 
 from surgsigma_dagster.sources.errors import SourceError
 
-from .adapters_cholec_native import TOOL, m2cai16_tool
-from .adapters_native import TOOLS, put, read, rules
+from .native import TOOLS, put, read, rules
+from .native_cholec import TOOL, m2cai16_tool
 
 NAME = "m2cai16_tool"
 HEADER = "\t".join(("Frame", *TOOLS))

@@ -8,7 +8,8 @@ import pytest
 from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.sources.errors import SourceError
 
-from .adapters_native import LABELS, counted, m2cai16_tool_locations, put, read, real, rules
+from .native import LABELS, counted, put, read, real, rules
+from .native_cholec import m2cai16_tool_locations
 
 NAME = "m2cai16_tool_locations"
 LABEL = "Annotations/v01_002075.xml"

@@ -7,8 +7,8 @@ import pytest
 from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.sources.errors import SourceError
 
-from .adapters_cholec_native import WORKFLOW, m2cai16_workflow
-from .adapters_native import put, read, rules
+from .native import put, read, rules
+from .native_cholec import WORKFLOW, m2cai16_workflow
 
 NAME = "m2cai16_workflow"
 

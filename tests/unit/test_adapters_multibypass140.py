@@ -7,7 +7,8 @@ import pytest
 from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.sources.errors import SourceError
 
-from .adapters_native import LABELS, counted, multibypass140, put, read, real
+from .native import LABELS, counted, put, read, real
+from .native_specialties import multibypass140
 
 LABEL = "labels/bern/labels_by70/BBP01.mp4.json"
 

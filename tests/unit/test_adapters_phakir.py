@@ -7,8 +7,8 @@ import pytest
 from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.sources.errors import SourceError
 
-from .adapters_cholec_native import PHAKIR, phakir, phakir_mask, picture
-from .adapters_native import put, read
+from .native import put, read
+from .native_cholec import PHAKIR, phakir, phakir_mask, picture
 
 NAME = "phakir"
 

@@ -8,8 +8,8 @@ import pytest
 from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.sources.errors import SourceError
 
-from .adapters_native import put, read
-from .adapters_specialties import PITVIS_HEADER, PITVIS_STEPS, pitvis
+from .native import put, read
+from .native_specialties import PITVIS_HEADER, PITVIS_STEPS, pitvis
 
 FILE = "annotations_01.csv"
 

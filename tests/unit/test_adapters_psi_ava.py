@@ -7,19 +7,8 @@ import pytest
 from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.sources.errors import SourceError
 
-from .adapters_native import (
-    LABELS,
-    PSI,
-    PSI_NAMES,
-    coco_file,
-    counted,
-    psi_ava,
-    psi_box,
-    put,
-    read,
-    real,
-    rules,
-)
+from .native import LABELS, coco_file, counted, put, read, real, rules
+from .native_robotic import PSI, PSI_NAMES, psi_ava, psi_box
 
 COCO = f"{PSI}/fold1/coco_anns/train_coco_anns_v3_35s.json"
 TRAIN = f"{PSI}/fold1/annotations/train.csv"

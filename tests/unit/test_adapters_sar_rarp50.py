@@ -7,8 +7,8 @@ import pytest
 from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.sources.errors import SourceError
 
-from .adapters_native import put, read, rules
-from .adapters_robotic import mask, sar_rarp50
+from .native import put, read, rules
+from .native_robotic import mask, sar_rarp50
 
 ACTIONS = "train1/video_02/action_discrete.txt"
 MASK = "train1/video_02/segmentation/000000000.png"

@@ -8,8 +8,8 @@ from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.vocabulary.concepts import aliases
 
-from .adapters_native import counted, put, read
-from .adapters_robotic import TASKS_HEADER, TOOLS_HEADER, surgvu
+from .native import counted, put, read
+from .native_robotic import TASKS_HEADER, TOOLS_HEADER, surgvu
 
 TASKS, TOOLS = "labels/case_002/tasks.csv", "labels/case_002/tools.csv"
 FIRST, SECOND = "case_002_video_part_001", "case_002_video_part_002"

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 
 from surgsigma_dagster.dialogue.engine import filled
+from surgsigma_dagster.dialogue.pools import AREAS
 from surgsigma_dagster.dialogue.task import tasks
 from surgsigma_dagster.schema.tables import Conversations
 from surgsigma_dagster.vocabulary.concepts import concepts
-from tests.unit.made import any_scene, concept_ids, conversed, instrument, reasoned, scene, triplet
+from tests.unit.made import any_scene, conversed, instrument, reasoned, scene, triplet
 
 FEW = settings(max_examples=10, deadline=None)
 FEWER = settings(max_examples=5, deadline=None)
@@ -92,7 +93,9 @@ def true_options(task: str, frame: dict[str, Any]) -> list[str]:
 
 
 def _ends_or_is(text: str, true: list[str]) -> bool:
-    return any(text == one or text.endswith(f" {one}") or f" {one}. " in text for one in true)
+    areas = {area for area in AREAS if area in true}  # "upper centre" is not "centre"
+    said = [one for one in true if one not in areas]
+    return text in areas or any(text == one or text.endswith(f" {one}") or f" {one}. " in text for one in said)
 
 
 @FEWER
@@ -204,12 +207,11 @@ def test_phrasings_and_letters_are_spread_evenly() -> None:
     letters = Counter(said["answer"].str.json_path_match("$.option").drop_nulls())
     assert set(letters) == set("ABCD")
     assert min(letters.values()) > 180
-    phases = concept_ids("phase", "cholecystectomy/")
     wrong = Counter(
         text for row in said.filter(pl.col("form").cast(pl.String) != "open").to_dicts()
         for letter, text in options(row).items() if letter != json.loads(row["answer"])["option"]
     )  # fmt: skip
-    assert len(wrong) == len(phases)
+    assert len(wrong) == 7  # the phases that CholecT50 annotates
     assert max(wrong.values()) < 2.5 * min(wrong.values())
 
 

@@ -169,7 +169,7 @@ def test_labelled_frames_are_those_of_every_kind_once() -> None:
 
 def sequence(root: Path, *names: str) -> dict[str, pl.DataFrame]:
     for name in names:
-        Image.new("RGB", (40, 20)).save(root / name)
+        Image.linear_gradient("L").resize((40, 20)).convert("RGB").save(root / name)
     return native(
         images=[{"frame_index": int(Path(name).stem), "file": name} for name in names],
         presences=[{"frame_index": number} for number in (0, 1, 2)],

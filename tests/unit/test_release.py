@@ -145,6 +145,9 @@ def test_a_line_is_in_the_file_of_its_split_and_parquet_says_the_same(lake: Path
     found = released(out, lake, "internal")
     assert sum(manifest(out)["conversations"].values()) == found.conversations == corpus()["conversations"].height
     for split, n in manifest(out)["conversations"].items():
+        if n == 0:  # trainers stumble over empty files
+            assert not list((out / "conversations").glob(f"{split}.*"))
+            continue
         of_split = [json.loads(line) for line in (out / "conversations" / f"{split}.jsonl").read_text().splitlines()]
         assert {line["split"] for line in of_split} <= {split}
         assert len(of_split) == n

@@ -5,6 +5,7 @@ import polars as pl
 from surgsigma_dagster.context.words import all_named, in_phase
 from surgsigma_dagster.dialogue.pools import others
 from surgsigma_dagster.dialogue.task import Task
+from surgsigma_dagster.keys import hashed
 
 _N = pl.col("instruments").list.len()
 _IDS = pl.col("instruments").list.eval(pl.element().struct.field("concept_id")).list.unique().list.sort()
@@ -28,7 +29,10 @@ TASK = Task(
     conclusion=pl.when(_N == 0)
     .then(pl.lit("No instrument is visible."))
     .otherwise(pl.format("Visible in the image: {}.", "instruments_said")),
-    correct=pl.col("instrument_names").list.first(),
+    # By hash, not the first of the list: else one instrument is right whenever it is offered.
+    correct=pl.col("instrument_names").list.get(
+        hashed(pl.col("frame_id"), "which instrument") % pl.max_horizontal(_SEEN, 1), null_on_oob=True
+    ),
     wrong=others("instrument_pool", pl.col("instrument_names")),
     # An option is wrong only where its absence is known.
     choosable=pl.col("instruments_complete") & (_SEEN > 0),

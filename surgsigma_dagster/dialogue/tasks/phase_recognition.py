@@ -15,7 +15,7 @@ TASK = Task(
     answer={"phase": pl.col("phase")},
     slots={"phase": pl.col("phase_name")},
     weighing=pl.format("{} By definition: {}", sentence(pl.format(
-        "what is seen belongs to one part of the procedure, {}", "phase_name")), "phase_definition"),
+        "the image belongs to one part of the procedure, {}", "phase_name")), "phase_definition"),
     conclusion=pl.format("The phase is {}.", "phase_name"),
     correct=pl.col("phase_name"),
     wrong=others("phase_pool", pl.concat_list("phase_name")),

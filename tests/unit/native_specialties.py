@@ -1,20 +1,51 @@
-"""Writers of small sources of further specialties in their native formats, from the documentation of each."""
+"""Writers of small sources in the native formats of further specialties and of in-house folders."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from .adapters_native import coco_file, put
+from .native import coco_file, put
+
+
+def in_house(root: Path) -> None:
+    sidecar = (
+        "title: Our sleeves\nspecialty: Bariatric and upper GI\n"
+        "procedure_type: procedure/sleeve_gastrectomy\nlicence: internal\n"
+        "consent:\n  scope: research\n  reference: form 12\n"
+        "videos:\n  a1: {patient: 007}\n"
+    )
+    put(root, "source.yaml", sidecar)
+    put(root, "2024/a1.MP4", b"")
+    rows = [
+        "start,end,track,label",
+        "0,60.5,phase,Access",
+        "0:01:00.5,0:02:00,phase,Stapling",
+        "70,80,event,bleeding",
+    ]
+    put(root, "2024/a1.csv", "\n".join(rows) + "\n")
+
+
+def multibypass140(root: Path) -> None:
+    def entry(start: int, end: int, name: str, id_: int) -> dict[str, Any]:
+        return {"start": start, "end": end, "label_name": name, "label_id": id_}
+
+    phases = [entry(13301, 60000, "preparation", 0), entry(20000, 21500, "out_of_body", 12)]
+    steps = [entry(13301, 60000, "s0_null_step", 0)]
+    put(root, "labels/bern/labels_by70/BBP01.mp4.json", {"phases": phases, "steps": steps})
+
 
 PITVIS_HEADER = "int_video,int_time,int_step,int_instrument1,int_instrument2"
+
 PITVIS_ROWS = [(-1, -1, -2), (1, 0, -2), (1, 16, -2), (1, 8, 16), (2, 9, 0), (-1, -1, -2)]
+
 PITVIS_STEPS = (
     "int_step,str_step\n-1,operation_ended\n-1,operation_not_started\n-1,out_of_patient\n"
     "1,nasal_corridor_creation \n2,anterior_sphenoidotomy\n"
 )
+
 PITVIS_INSTRUMENTS = (
     "int_instrument,str_instrument\n-2,no_secondary_instrument\n-1,out_of_patient\n0,no_visible_instrument\n"
     "0,occluded_image_inside_patient\n8,kerrisons\n9,micro_doppler\n16,suction\n"
@@ -57,7 +88,9 @@ def cataract101(root: Path) -> None:
 
 
 CASE = "annotations/case_5013/case_5013"
+
 STILLS = "Annotations/Images-and-Supervisely-Annotations/case_5013/img"
+
 INSTANCES = "Annotations/Coco-Annotations/case_5013/annotations/instances.json"
 
 
@@ -150,7 +183,7 @@ def coco(root: Path) -> None:
     put(root, "source.yaml", COCO_SIDECAR)
 
 
-WRITERS: dict[str, Callable[[Path], None]] = {
+WRITERS: Mapping[str, Callable[[Path], None]] = {
     "autolaparo": autolaparo,
     "cataract101": cataract101,
     "cataract1k": cataract1k,
@@ -158,7 +191,9 @@ WRITERS: dict[str, Callable[[Path], None]] = {
     "dsad": dsad,
     "glenda": glenda,
     "heico": heico,
+    "in_house": in_house,
     "kvasir_seg": kvasir_seg,
     "ldpolypvideo": ldpolypvideo,
+    "multibypass140": multibypass140,
     "pitvis": pitvis,
 }

@@ -1,4 +1,4 @@
-"""Writers of small sources in the native formats of the robotic data sets, from their documentation."""
+"""Writers of small sources in the native formats of the datasets of robotic surgery."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -8,17 +8,46 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .adapters_native import coco_file, put
+from .native import coco_file, put
+
+PSI = "outputs/data_annotations/psi-ava"
+
+PSI_NAMES: dict[str, list[dict[str, Any]]] = {
+    "categories": [{"id": 1, "name": "Bipolar Forceps"}, {"id": 4, "name": "Monopolar Curved Scissors"}],
+    "action_categories": [{"id": 10, "name": "Push"}, {"id": 13, "name": "Still"}],
+    "phase_categories": [{"id": 0, "name": "Idle"}, {"id": 1, "name": "LPIL"}],
+    "step_categories": [{"id": 0, "name": "Idle"}, {"id": 18, "name": "Cut"}],
+}
+
+
+def psi_box(id_: int, image: int, category: int, actions: list[int], phase: int, step: int) -> dict[str, Any]:
+    box = {"id": id_, "image_id": image, "category_id": category, "bbox": [128, 80, 256.0, 160]}
+    return {**box, "actions": actions, "phase": phase, "step": step}
+
+
+def psi_ava(root: Path) -> None:
+    images = [{"id": 1, "file_name": "CASE001/00211.jpg", "width": 1280, "height": 800}]
+    boxes = [psi_box(1, 1, 4, [10, 13], 1, 18), psi_box(2, 1, 1, [13], 1, 18)]
+    put(root, f"{PSI}/fold1/coco_anns/train_coco_anns_v3_35s.json", coco_file(images, boxes) | PSI_NAMES)
+    rows = ["CASE001,211,1,0.1,0.1,0.3,0.3,10,13,-1,4,18,1", "CASE001,300,2,0.1,0.1,0.3,0.3,13,-1,-1,1,0,0"]
+    put(root, f"{PSI}/fold1/annotations/train.csv", "\n".join(rows) + "\n")
+    second = "CASE002,{},{},0.0,0.0,0.0,0.0,0,-1,-1,0,{},{}\n"
+    labels = [(0, 0), (0, 1), (18, 1), (18, 1)]
+    rows = [second.format(i + 1, i + 2, step, phase) for i, (step, phase) in enumerate(labels)]
+    put(root, f"{PSI}_extended/fold1/annotations/val.csv", "".join(rows))
+
 
 CLASSES_2018 = [  # a part of the owner's labels.json
     {"name": "background-tissue", "color": [0, 0, 0], "classid": 0},
     {"name": "instrument-shaft", "color": [0, 255, 0], "classid": 1},
     {"name": "kidney-parenchyma", "color": [255, 55, 0], "classid": 4},
 ]
+
 TOOLS_HEADER = (
     "index,install_case_part,install_case_time,uninstall_case_part,uninstall_case_time,arm,"
     "commercial_toolname,groundtruth_toolname"
 )
+
 TASKS_HEADER = "index,start_part,start_time,stop_part,stop_time,groundtruth_taskname"
 
 
@@ -77,6 +106,7 @@ GRASP_NAMES: dict[str, Any] = {
     "phases_categories": [{"id": 0, "name": "Idle"}, {"id": 1, "name": "LPIL"}],
     "steps_categories": [{"id": 0, "name": "Idle"}, {"id": 18, "name": "Cut"}],
 }
+
 GRASP_SHORT: dict[str, Any] = GRASP_NAMES | {
     "categories": [{"id": 1, "name": "Bipolar Forceps"}, {"id": 4, "name": "Monopolar Curved Scissors"}],
     "actions_categories": [{"id": 11, "name": "Still"}, {"id": 14, "name": "Other"}],
@@ -129,6 +159,7 @@ WRITERS: Mapping[str, Callable[[Path], None]] = {
     "esad": esad,
     "grasp": grasp,
     "jigsaws": jigsaws,
+    "psi_ava": psi_ava,
     "sar_rarp50": sar_rarp50,
     "surgvu": surgvu,
 }

@@ -1,15 +1,113 @@
-"""Writers of small sources in the native formats of further cholecystectomy datasets, from their documentation."""
+"""Writers of small sources in the native formats of the cholecystectomy datasets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from .adapters_native import TOOLS, put
+from .native import TOOLS, coco_file, put
+
+
+def cholec80(root: Path) -> None:
+    phases = ["Preparation"] * 30 + ["CalotTriangleDissection"] * 40 + ["Preparation"] * 6
+    rows = "".join(f"{i}\t{phase}\n" for i, phase in enumerate(phases))
+    put(root, "phase_annotations/video01-phase.txt", f"Frame\tPhase\n{rows}")
+    header = "\t".join(("Frame", *TOOLS))
+    put(
+        root,
+        "tool_annotations/video01-tool.txt",
+        f"{header}\n0\t1\t0\t0\t0\t0\t0\t0\n25\t1\t0\t1\t0\t0\t0\t0\n",
+    )
+    put(root, "videos/video01.mp4", b"")
+
+
+T50_NAMES: dict[str, dict[str, str]] = {
+    "instrument": {"0": "grasper", "1": "bipolar", "2": "hook"},
+    "verb": {"0": "grasp", "1": "retract", "9": "null_verb"},
+    "target": {"0": "gallbladder", "8": "liver", "14": "null_target"},
+    "phase": {"0": "preparation", "1": "carlot-triangle-dissection"},
+    "triplet": {
+        "7": "grasper,grasp,gallbladder",
+        "19": "grasper,retract,liver",
+        "95": "bipolar,null_verb,null_target",
+    },
+}
+
+BOX = (0.25, 0.25, 0.5, 0.125)
+
+NO_BOX = (-1.0, -1.0, -1.0, -1.0)
+
+
+def t50_row(triplet: int, instrument: int, verb: int, target: int, phase: int, box: Any = NO_BOX) -> list[Any]:
+    return [triplet, instrument, 1.0, *box, verb, target, 1.0, *NO_BOX, phase]
+
+
+def t50_file(frames: dict[str, list[list[Any]]], video: int = 68) -> dict[str, Any]:
+    return {
+        "info": {},
+        "video": video,
+        "fps": 1,
+        "num_frames": 9,
+        "categories": T50_NAMES,
+        "annotations": frames,
+    }
+
+
+def cholect50(root: Path) -> None:
+    frames = {
+        "16": [t50_row(7, 0, 0, 0, 0, BOX), t50_row(19, 0, 1, 8, 0)],
+        "17": [t50_row(-1, -1, -1, -1, 0)],
+        "19": [t50_row(95, 1, 9, 14, 0)],
+        "20": [t50_row(7, 0, 0, 0, 1)],
+    }
+    put(root, "labels/VID68.json", t50_file(frames))
+    put(root, "label_mapping.txt", "# IVT, I, V, T, IV, IT\n7,0,0,0,0,0\n95,1,9,14,10,15\n")
+
+
+ENDOSCAPES_CATEGORIES = [{"id": 5, "name": "gallbladder"}, {"id": 6, "name": "tool"}]
+
+
+def endoscapes_image(id_: int, name: str, ds: list[float] | None = None) -> dict[str, Any]:
+    return {
+        "id": id_,
+        "file_name": name,
+        "width": 854,
+        "height": 480,
+        "ds": ds,
+        "is_ds_keyframe": ds is not None,
+    }
+
+
+def endoscapes_box(image: int, category: int, box: list[float]) -> dict[str, Any]:
+    return {"image_id": image, "category_id": category, "bbox": box, "area": 1}
+
+
+def endoscapes(root: Path) -> None:
+    images = [endoscapes_image(1, "8_14775.jpg", [1, 0.333, 0.0]), endoscapes_image(2, "8_14800.jpg")]
+    boxes = [endoscapes_box(1, 5, [10, 20, 30.5, 40]), endoscapes_box(1, 6, [1, 2, 3, 4])]
+    more = {"categories": ENDOSCAPES_CATEGORIES}
+    put(root, "train/annotation_coco.json", coco_file(images[:1], boxes, **more))
+    put(root, "train/annotation_ds_coco.json", coco_file(images, [], **more))
+    put(root, "val_seg/annotation_coco.json", coco_file(images[:1], boxes[:1], **more))
+
+
+def voc_object(name: str, xmin: int, ymin: int, xmax: int, ymax: int) -> str:
+    sides = {"xmin": xmin, "ymin": ymin, "xmax": xmax, "ymax": ymax}
+    box = "".join(f"\t\t\t<{side}>{value}</{side}>\n" for side, value in sides.items())
+    return f"\t<object>\n\t\t<name>{name}</name>\n\t\t<bndbox>\n{box}\t\t</bndbox>\n\t</object>\n"
+
+
+def m2cai16_tool_locations(root: Path) -> None:
+    objects = voc_object("Grasper", 201, -3, 900, 191) + voc_object("Hook", 1, 2, 3, 4)
+    size = "\t<size>\n\t\t<width>596</width>\n\t\t<height>334</height>\n\t</size>\n"
+    put(root, "Annotations/v01_002075.xml", f"<annotation>\n{size}{objects}</annotation>")
+    put(root, "class_list.txt", "1 Grasper\n3 Hook")
+
 
 WORKFLOW = "train_dataset/workflow_video_01.txt"
+
 TOOL = "train_dataset/tool_video_01.txt"
 
 
@@ -127,6 +225,7 @@ def cholectrack20(root: Path) -> None:
 
 
 HEI = "Annotations/{}/Hei-Chole1_Annotation_{}.csv"
+
 HEI_FILES = {kind: HEI.format(kind, kind) for kind in ("Phase", "Action", "Instrument")}
 
 
@@ -161,13 +260,17 @@ def phakir(root: Path) -> None:
         put(root, f"Video_07/Frames/0/frame_{frame:06d}.png", picture([[frame]]))
 
 
-CHOLEC_WRITERS: dict[str, Callable[[Path], None]] = {
+WRITERS: Mapping[str, Callable[[Path], None]] = {
+    "cholec80": cholec80,
     "cholecinstanceseg": cholecinstanceseg,
     "cholecseg8k": cholecseg8k,
     "cholect45": cholect45,
+    "cholect50": cholect50,
     "cholectrack20": cholectrack20,
+    "endoscapes": endoscapes,
     "heichole": heichole,
     "m2cai16_tool": m2cai16_tool,
+    "m2cai16_tool_locations": m2cai16_tool_locations,
     "m2cai16_workflow": m2cai16_workflow,
     "phakir": phakir,
 }
