@@ -60,7 +60,7 @@ class Rebuilt:
 class StageFailed(RuntimeError):
     """Some batches of a stage failed, the others are done; the message holds every reason."""
 
-    def __init__(self, stage: str, n_batches: int, failures: list[Exception]) -> None:
+    def __init__(self, stage: str, n_batches: int, failures: list[BaseException]) -> None:
         said = (f"{type(error).__name__}: {str(error).strip()}".splitlines()[0] for error in failures)
         reasons = "; ".join(dict.fromkeys(said))
         super().__init__(f"{stage}: {len(failures)} of {n_batches} batches failed: {reasons}")
@@ -247,18 +247,19 @@ class Lake(dg.ConfigurableResource):
                     self.put(mark, f"done/{stage}/{key}@{units[key]}")
             return keys
 
-        failures: list[Exception] = []
+        failures: list[BaseException] = []
         with ThreadPoolExecutor(workers) as pool:
             futures = [pool.submit(one, keys) for keys in batches]
-            for future in track(as_completed(futures), total=len(futures), what=stage):
-                try:
-                    done.made += future.result()
-                except Exception as error:
-                    failures.append(error)
-                except BaseException:
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    stop()
-                    raise
+            try:
+                for future in track(as_completed(futures), total=len(futures), what=stage):
+                    if error := future.exception():
+                        failures.append(error)
+                    else:
+                        done.made += future.result()
+            except BaseException:  # interrupted: what is in the making is made again by the next build
+                pool.shutdown(wait=False, cancel_futures=True)
+                stop()
+                raise
         if failures:
             raise StageFailed(stage, len(batches), failures) from failures[0]
         done.made.sort()

@@ -114,8 +114,6 @@ def _build(home_folder: Path, sources: Path, select: str | None, as_json: bool) 
         result = rebuild(home, corpus, sources, select)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--select") from error
-    if any(event.event_type_value == "PIPELINE_CANCELED" for event in result.all_events):
-        raise KeyboardInterrupt
     qa = corpus.lake.read("qa_results").select("rule", "severity", "status", "n_failed").to_dicts()
     not_passed = [row for row in qa if row["status"] != "pass"]
     made = {

@@ -147,7 +147,7 @@ def rebuild(home: Home, corpus: Corpus, sources: Path, select: str | None = None
     """Run the job `rebuild` in this process over everything that the sources hold, or a selection of its assets.
 
     `select` is Dagster's asset selection syntax. The result's `success` says how it went. Raises `BusyError`,
-    and `ValueError` for a selection that Dagster cannot read.
+    `ValueError` for a selection that Dagster cannot read, and `KeyboardInterrupt` once an interrupted run is recorded.
     """
     repository = ReconstructableRepository.for_module("surgsigma_dagster.definitions", "defs")
     graph = repository.get_definition().asset_graph
@@ -163,7 +163,7 @@ def rebuild(home: Home, corpus: Corpus, sources: Path, select: str | None = None
         listing = corpus.listing()
         existing = dagster.get_dynamic_partitions("videos")
         register(dagster, set(listing.videos), kept={key for key in existing if key.split("__")[0] in listing.failed})
-        return dg.execute_job(
+        result = dg.execute_job(
             repository.get_reconstructable_job("rebuild"),
             instance=dagster,
             tags={**range_tags(dagster), **_BY_COMMAND_LINE},
@@ -171,3 +171,6 @@ def rebuild(home: Home, corpus: Corpus, sources: Path, select: str | None = None
             asset_selection=selection,
             raise_on_error=False,
         )
+        if any(event.is_failure and "interrupted" in (event.message or "") for event in result.all_events):
+            raise KeyboardInterrupt
+        return result
