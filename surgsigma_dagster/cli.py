@@ -42,9 +42,6 @@ def main() -> None:
     except (BusyError, SourceError, MediaError) as error:
         say.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        say.print("interrupted; the same command goes on from what is finished")
-        sys.exit(130)
 
 
 def _print(document: dict[str, Any], as_json: bool) -> None:
@@ -114,6 +111,9 @@ def _build(home_folder: Path, sources: Path, select: str | None, as_json: bool) 
         result = rebuild(home, corpus, sources, select)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--select") from error
+    except KeyboardInterrupt as error:
+        say.print("interrupted: the same command goes on from what is finished")
+        raise typer.Exit(130) from error
     qa = corpus.lake.read("qa_results").select("rule", "severity", "status", "n_failed").to_dicts()
     not_passed = [row for row in qa if row["status"] != "pass"]
     made = {

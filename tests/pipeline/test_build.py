@@ -105,6 +105,19 @@ def test_a_killed_build_goes_on_and_gives_the_same_bytes(
     assert [run["status"] for run in runs] == ["SUCCESS", "FAILURE"], "the killed run must not look alive"
 
 
+def test_an_interrupted_build_ends_soon_and_says_how_to_go_on(samples: Path, tmp_path: Path) -> None:
+    command = [SURGSIGMA, "build", "--sources", str(samples / "sources.yaml"), "--home", str(tmp_path / "home")]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    marks = tmp_path / "home/lake/done/videos"
+    while not (marks.is_dir() and any(marks.iterdir())):
+        assert running.poll() is None, "the build ended before it could be interrupted"
+        time.sleep(0.005)
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "the same command goes on" in said
+
+
 def test_tables_can_be_read_while_they_are_rebuilt(samples: Path, demo_home: Path) -> None:
     with duckdb.connect(str(demo_home / "surgsigma.duckdb"), read_only=True) as reader:
         before = reader.execute("SELECT count(*) FROM conversations").fetchall()
