@@ -31,9 +31,8 @@ def videos(context: dg.AssetExecutionContext, corpus: Corpus) -> dg.MaterializeR
     Registers one partition a video, and forgets units of videos that no source holds any more.
     """
     listing = corpus.listing()
-    kept = {key for key in context.instance.get_dynamic_partitions("videos") if key.split("__")[0] in listing.failed}
-    changes = register(context.instance, set(listing.videos), kept=kept)
-    pruned = corpus.lake.prune(set(listing.videos) | kept)
+    changes = register(context.instance, set(listing.videos), listing.failed)
+    pruned = corpus.lake.prune(set(listing.videos) | changes.kept)
     rebuilt = corpus.write_videos(listing)
     context.log.info(f"videos: {rebuilt}; {len(changes.added)} new, {len(pruned)} gone")
     return dg.MaterializeResult(metadata=of_table(corpus.lake, "videos", rebuilt))

@@ -14,19 +14,12 @@ REBUILD = dg.define_asset_job(
 )
 
 
-def _registered(context: dg.ScheduleEvaluationContext | dg.SensorEvaluationContext, corpus: Corpus) -> dict[str, str]:
-    """Register what the sources hold now; tags for a run over all of it."""
-    listing = corpus.listing()
-    existing = context.instance.get_dynamic_partitions("videos")
-    kept = {key for key in existing if key.split("__")[0] in listing.failed}
-    register(context.instance, set(listing.videos), kept=kept)
-    return range_tags(context.instance)
-
-
 @dg.schedule(job=REBUILD, cron_schedule="0 2 * * *", execution_timezone="UTC")
 def nightly_rebuild(context: dg.ScheduleEvaluationContext, corpus: Corpus) -> dg.RunRequest | dg.SkipReason:
     """Rebuild every night at two, whatever changed."""
-    tags = _registered(context, corpus)
+    listing = corpus.listing()
+    register(context.instance, set(listing.videos), listing.failed)
+    tags = range_tags(context.instance)
     return dg.RunRequest(tags=tags) if tags else dg.SkipReason("the sources hold no video")
 
 
@@ -42,7 +35,8 @@ def changed_videos(context: dg.SensorEvaluationContext, corpus: Corpus) -> Itera
     if content == context.cursor:
         yield dg.SkipReason("nothing changed")
         return
-    tags = _registered(context, corpus)
+    register(context.instance, set(listing.videos))
+    tags = range_tags(context.instance)
     if tags:
         yield dg.RunRequest(run_key=content, tags=tags)
     context.update_cursor(content)

@@ -1,6 +1,7 @@
 """Partitions: one a video, registered from what the sources hold."""
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 
 import dagster as dg
 
@@ -16,6 +17,7 @@ class PartitionChanges:
 
     added: list[str]
     removed: list[str]
+    kept: set[str] = field(default_factory=set)  # of sources that failed to list
 
 
 def partition_changes(wanted: set[str], existing: set[str], in_flight: set[str]) -> PartitionChanges:
@@ -23,15 +25,16 @@ def partition_changes(wanted: set[str], existing: set[str], in_flight: set[str])
     return PartitionChanges(sorted(wanted - existing), sorted(existing - wanted - in_flight))
 
 
-def register(instance: dg.DagsterInstance, wanted: set[str], *, kept: set[str] = frozenset()) -> PartitionChanges:  # type: ignore[assignment]
-    """Make the registered partitions those of `wanted`. `kept` are never removed: their source failed to list."""
+def register(instance: dg.DagsterInstance, wanted: set[str], failed: Collection[str] = ()) -> PartitionChanges:
+    """Make the registered partitions those of `wanted`; those of sources that `failed` to list stay as they are."""
     existing = set(instance.get_dynamic_partitions(_NAME))
+    kept = {key for key in existing if key.split("__")[0] in failed}
     changes = partition_changes(wanted, existing, _in_flight(instance) | kept)
     if changes.added:
         instance.add_dynamic_partitions(_NAME, changes.added)
     for key in changes.removed:
         instance.delete_dynamic_partition(_NAME, key)
-    return changes
+    return replace(changes, kept=kept)
 
 
 def _in_flight(instance: dg.DagsterInstance) -> set[str]:

@@ -161,8 +161,7 @@ def rebuild(home: Home, corpus: Corpus, sources: Path, select: str | None = None
             raise BusyError(f"run {busy[0].run_id[:8]}, started in the UI, is working on {home.root}; wait for it")
         home.point_at(sources)
         listing = corpus.listing()
-        existing = dagster.get_dynamic_partitions("videos")
-        register(dagster, set(listing.videos), kept={key for key in existing if key.split("__")[0] in listing.failed})
+        register(dagster, set(listing.videos), listing.failed)
         result = dg.execute_job(
             repository.get_reconstructable_job("rebuild"),
             instance=dagster,

@@ -5,13 +5,12 @@ templates), what level 3 of the reasoning adds and how it ends, and what wrong o
 """
 
 import importlib
-import json
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Literal
 
 import polars as pl
 import yaml
@@ -75,8 +74,3 @@ def tasks() -> dict[str, Task]:
         for module in pkgutil.iter_modules(folder.__path__, folder.__name__ + ".")
     ]
     return {task.name: task for task in sorted(found, key=lambda task: task.name)}
-
-
-def parsed(answer: str) -> Any:
-    """The answer of a conversation as data."""
-    return json.loads(answer)
