@@ -459,6 +459,9 @@ def _labels_behind(tables: Tables, label_ids: pl.Series) -> dict[str, dict[str, 
         ),
         "triplets": pl.lit("instrument, verb, target"),
         "criteria": pl.format("score {}, {}", rounded("score"), either("met", "met", "not met")),
+        "questions": pl.col("question"),
+        "depths": pl.format("{} depth in {}", "origin", "depth_path"),
+        "captions": pl.format("from {} s to {} s", rounded("start_s"), rounded("end_s")),
     }
     raw = {"triplets": ["raw_value", "raw_verb", "raw_target"]}
     concepts = {"triplets": ["concept_id", "verb_concept_id", "target_concept_id"]}

@@ -30,6 +30,9 @@ LINEAGE: dict[str, dict[str, list[str]]] = {
         "target_concept_id": ["native_labels.raw_target", "vocabulary.concept_id"],
     },
     "criteria": {**_LABEL, **_FRAME, "score": ["native_labels.score"], "met": ["native_labels.score"]},
+    "questions": {**_LABEL, **_FRAME, "question": ["native_labels.question"]},
+    "depths": {**_PLACE, **_FRAME, "depth_path": ["native_labels.depth_file"], "unit": ["native_labels.unit"]},
+    "captions": {**_PLACE, "start_s": ["native_labels.start_s"], "end_s": ["native_labels.end_s"]},
     "scene_context": {
         "frame_id": ["frames.frame_id"],
         "split": ["procedures.split"],

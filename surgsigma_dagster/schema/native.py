@@ -89,6 +89,36 @@ class NativeCriteria(NativeRecord):
     n_raters = dy.Int64(nullable=True, description="How many raters, where stated")
 
 
+class NativeQuestions(NativeRecord):
+    """A question about a frame and its answer, as the source asks and answers it."""
+
+    frame_index = dy.Int64(min=0, description="Native frame number")
+    field = dy.String(description="answer: one of a closed set, an alias section; text: free, and never mapped")
+    raw_value = dy.String(description="The answer, verbatim")
+    question = dy.String(description="The question, verbatim")
+    reasoning = dy.String(nullable=True, description="The source's own reasoning, where it gives one")
+    task = dy.String(nullable=True, description="Which of the 18 tasks it is, where the source's form says so")
+
+
+class NativeDepths(NativeRecord):
+    """A depth image of a frame."""
+
+    frame_index = dy.Int64(min=0, description="Native frame number")
+    depth_file = dy.String(description="Depth image, relative to the source root")
+    channel = dy.Int64(nullable=True, description="Channel that holds depth, from 0, where there are several")
+    unit = dy.Enum(["mm", "relative"], description="Millimetres from the camera, or relative")
+    origin = dy.Enum(["measured", "model"], description="measured, or a model's pseudo-label")
+
+
+class NativeCaptions(NativeRecord):
+    """What is said or written over a stretch of a video: narration, subtitles."""
+
+    raw_value = dy.String(description="The words, verbatim")
+    start_s = dy.Float64(description="First instant, seconds on the video's own clock")
+    end_s = dy.Float64(description="End, exclusive, seconds on the video's own clock")
+    language = dy.String(nullable=True, description="Language tag, where the file or its name states one")
+
+
 class NativeImages(NativeRecord):
     """An image file that is a frame, in a source that ships images instead of (or beside) video."""
 
@@ -110,6 +140,9 @@ NATIVE: dict[str, type[dy.Schema]] = {
     "masks": NativeMasks,
     "triplets": NativeTriplets,
     "criteria": NativeCriteria,
+    "questions": NativeQuestions,
+    "depths": NativeDepths,
+    "captions": NativeCaptions,
     "images": NativeImages,
     "rejects": NativeRejects,
 }

@@ -176,11 +176,40 @@ class Criteria(_FrameLabel):
     n_raters = dy.Int64(nullable=True, description="How many raters")
 
 
+class Questions(_FrameLabel):
+    """Questions that a source asks about a frame, with its own answers."""
+
+    concept_id = _maybe("Concept that the answer means; null for free text")
+    question = _text("As it stands in the file", min_length=1)
+    reasoning = _maybe("The source's own reasoning")
+    task = _maybe("Which of the 18 tasks it is, where the source's form says so")
+    free_text = dy.Bool(description="The answer is not one of a closed set")
+
+
+class Depths(_FrameLabel):
+    """Depth images."""
+
+    concept_id = _maybe("Null: depth speaks of no concept")
+    depth_path = _text("Depth image, relative to the source root")
+    channel = dy.Int64(nullable=True, description="Channel that holds depth, from 0, where there are several")
+    unit = dy.Enum(["mm", "relative"], description="Millimetres from the camera, or relative")
+    origin = dy.Enum(["measured", "model"], description="measured, or a model's pseudo-label")
+
+
+class Captions(_Label):
+    """Narration and subtitles over time."""
+
+    concept_id = _maybe("Null: words are kept as they are")
+    start_s = dy.Float64(description="Seconds from the first frame")
+    end_s = dy.Float64(description="Seconds from the first frame, exclusive")
+    language = _maybe("Language tag")
+
+
 class Concepts(dy.Schema):
     """The controlled vocabulary."""
 
     concept_id = _text("kind/…/name", primary_key=True)
-    kind = _text("procedure, phase, step, action, event, instrument, tissue, target, verb or criterion")
+    kind = _text("procedure, phase, step, action, event, instrument, tissue, target, verb, criterion, region or answer")
     name = _text("As written inside a sentence")
     plural = _maybe("Plural of a countable name")
     synonyms = dy.List(dy.String(), description="Other names of the same thing")
@@ -344,6 +373,9 @@ TABLES: dict[str, type[dy.Schema]] = {
     "masks": Masks,
     "triplets": Triplets,
     "criteria": Criteria,
+    "questions": Questions,
+    "depths": Depths,
+    "captions": Captions,
     "concepts": Concepts,
     "aliases": Aliases,
     "alias_coverage": AliasCoverage,
@@ -356,8 +388,8 @@ TABLES: dict[str, type[dy.Schema]] = {
 }
 
 
-FRAME_LABELS = ("presences", "boxes", "masks", "triplets", "criteria")
-LABELS = ("intervals", *FRAME_LABELS)
+FRAME_LABELS = ("presences", "boxes", "masks", "triplets", "criteria", "questions", "depths")
+LABELS = ("intervals", "captions", *FRAME_LABELS)
 
 
 def conform(table: str, frame: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:

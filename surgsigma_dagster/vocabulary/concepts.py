@@ -28,6 +28,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "verb": ("verb",),
     "target": ("tissue", "target", "instrument"),
     "criterion": ("criterion",),
+    "answer": ("answer", "region", "tissue", "verb", "action", "phase", "instrument"),
 }
 KINDS = sorted({"procedure"}.union(*FIELDS.values()))
 PHRASED: dict[str, tuple[str, ...]] = {
@@ -93,6 +94,7 @@ class AliasFile(BaseModel):
     verb: dict[str, ConceptId] = {}
     target: dict[str, ConceptId] = {}
     criterion: dict[str, ConceptId] = {}
+    answer: dict[str, ConceptId] = {}
 
     def entries(self) -> dict[tuple[str, str], str]:
         """Concept id by field and verbatim value."""

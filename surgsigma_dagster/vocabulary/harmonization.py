@@ -17,6 +17,7 @@ from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.vocabulary.concepts import aliases, normalised
 
 HARMONIZED = (*LABELS, "clips", "alias_coverage")
+UNMAPPED = "text"  # the field of values that are kept as they are and mean no concept
 _VALUE = ["source", "field", "raw_value"]
 _OWN = (
     "frame_index",
@@ -34,6 +35,8 @@ _OWN = (
     "y1",
     "x2",
     "y2",
+    "question",
+    "depth_file",
 )  # what tells records of one place apart
 
 
@@ -112,6 +115,8 @@ def _with_fields(native: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
         **{kind: native[kind] for kind in LABELS},
         "triplets": native["triplets"].rename({"raw_instrument": "raw_value"}).with_columns(field=pl.lit("instrument")),
         "criteria": native["criteria"].with_columns(field=pl.lit("criterion")),
+        "captions": native["captions"].with_columns(field=pl.lit(UNMAPPED)),
+        "depths": native["depths"].with_columns(field=pl.lit(UNMAPPED), raw_value="depth_file"),
     }
 
 
@@ -122,7 +127,7 @@ def verbatim_values(native: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     """
     records = _with_fields(native)
     columns = ["source", "video_id", "field", "raw_value", "n_rows"]
-    parts = [records[kind].select(columns) for kind in LABELS]
+    parts = [records[kind].filter(pl.col("field") != UNMAPPED).select(columns) for kind in LABELS]
     for field in ("verb", "target"):
         parts.append(
             records["triplets"]
@@ -173,7 +178,9 @@ def _fault(kind: str) -> pl.Expr:
     def unmapped(raw: str, field: pl.Expr) -> pl.Expr:
         return pl.format("unmapped_value: no alias for {} '{}'", field, raw)
 
-    fault: Any = pl.when(pl.col("concept_id").is_null()).then(unmapped("raw_value", pl.col("field")))
+    fault: Any = pl.when(pl.col("concept_id").is_null() & (pl.col("field") != UNMAPPED)).then(
+        unmapped("raw_value", pl.col("field"))
+    )
     if kind == "triplets":
         for field in ("verb", "target"):
             missing = pl.col(f"raw_{field}").is_not_null() & pl.col(f"{field}_concept_id").is_null()
@@ -185,7 +192,7 @@ def _fault(kind: str) -> pl.Expr:
         fault = fault.when((pl.col("x2") <= pl.col("x1")) | (pl.col("y2") <= pl.col("y1"))).then(
             pl.lit("box_without_area: nothing of it lies inside the image")
         )
-    if kind == "intervals":
+    if kind in {"intervals", "captions"}:
         fault = fault.when(pl.col("end_s") <= pl.col("start_s")).then(
             pl.lit("interval_without_length: it ends before it begins")
         )
@@ -216,6 +223,10 @@ def _labels(kind: str, frame: pl.DataFrame) -> pl.DataFrame:
     if kind == "masks":
         outline = pl.col("polygon").cast(pl.List(pl.String)).list.join(" ")
         frame = frame.with_columns(mask_path="mask_file", outline=outline)
+    if kind == "questions":
+        frame = frame.with_columns(free_text=pl.col("field") == UNMAPPED)
+    if kind == "depths":
+        frame = frame.with_columns(depth_path="depth_file")
     own = [name for name in _OWN if name in frame.columns]
     identity = ["source", "video_id", "file", "locator", "concept_id", "raw_value", *own]
     frame = frame.with_columns(label_id=hashed_id(pl.lit(kind), *map(pl.col, identity)))

@@ -99,6 +99,9 @@ _USUAL: dict[str, Row] = {
     "boxes": {"field": "instrument", "raw_value": "Grasper", "unit": "pixel", "width": 100, "height": 50},
     "triplets": {"raw_instrument": "grasper", "raw_verb": "retract", "raw_target": "gallbladder"},
     "criteria": {"raw_value": "C1", "score": 1.0},
+    "questions": {"field": "text", "raw_value": "A hook.", "question": "What is in view?"},
+    "depths": {"depth_file": "depth/000000.tiff", "unit": "mm", "origin": "measured"},
+    "captions": {"raw_value": "Now the duct is clipped.", "start_s": 0.0, "end_s": 1.0},
     "rejects": {"rule": "duplicate_download", "reason": "a second copy"},
 }
 
