@@ -52,13 +52,3 @@ def native_labels(context: dg.AssetExecutionContext, corpus: Corpus) -> dg.Mater
             "units_up_to_date": rebuilt.up_to_date,
         }
     )
-
-
-@dg.asset(
-    group_name=GROUP, owners=OWNERS, deps=[videos], kinds={"polars", "parquet"},
-    metadata={"dagster/column_schema": column_schema("procedures")},
-)  # fmt: skip
-def procedures(corpus: Corpus) -> dg.MaterializeResult:
-    """Operations: which videos of which sources show the same one, and the one split that it belongs to."""
-    corpus.write_procedures()
-    return dg.MaterializeResult(metadata=of_table(corpus.lake, "procedures"))

@@ -20,8 +20,8 @@ from surgsigma_dagster.context.words import in_words
 from surgsigma_dagster.dialogue.engine import instantiate
 from surgsigma_dagster.dialogue.pools import with_pools
 from surgsigma_dagster.dialogue.task import tasks
-from surgsigma_dagster.identity.procedures import procedure_of, read_splits, split_of
-from surgsigma_dagster.keys import unit_key
+from surgsigma_dagster.identity.procedures import procedure_of
+from surgsigma_dagster.keys import frame_id, unit_key
 from surgsigma_dagster.quality.rejects import reject_rows, unit_reject
 from surgsigma_dagster.quality.rules import evaluate
 from surgsigma_dagster.reasoning.grounded import chains
@@ -143,14 +143,15 @@ class Corpus(dg.ConfigurableResource):
                         "url": adapter.url,
                     }
                 )
-        return self._write_whole(
+        return self.write_whole(
             "sources",
             pl.DataFrame(rows, schema_overrides={"licence_url": pl.String, "consent_scope": pl.String})
             if rows
             else empty("sources"),
         )
 
-    def _write_whole(self, table: str, frame: pl.DataFrame) -> pl.DataFrame:
+    def write_whole(self, table: str, frame: pl.DataFrame) -> pl.DataFrame:
+        """Write a table that is one shard; returns it as its contract has it."""
         frame = conform(table, frame)
         self.lake.write(table, "all", frame)
         return frame
@@ -173,13 +174,17 @@ class Corpus(dg.ConfigurableResource):
     def _probed(self, listed: Listed) -> tuple[pl.DataFrame, pl.DataFrame]:
         native, entry = listed.native, listed.entry
         path = entry.root / native.path if native.path else None
-        procedure_id, _ = procedure_of(entry.name, entry.dataset, native)
+        procedure, rule = procedure_of(entry.name, entry.dataset, native)
         row: dict[str, Any] = {
             **dict.fromkeys(TABLES["videos"].columns()),
             "video_id": listed.video_id,
             "source": entry.name,
             "video": native.video,
-            "procedure_id": procedure_id,
+            "listed_procedure": procedure,
+            "identity_rule": rule,
+            "stated_split": native.split,
+            "label_rate": native.frame_rate,
+            "first_index": native.first_index,
             "procedure_type": native.procedure_type or entry.adapter.procedure_type,
             "media": native.media,
             "media_path": native.path,
@@ -253,37 +258,9 @@ class Corpus(dg.ConfigurableResource):
             )  # fmt: skip
         return [(entry.name, NativeLabels.concat(parts), pl.concat([empty("rejects"), *rejects]))]
 
-    def write_procedures(self) -> pl.DataFrame:
-        """The `procedures` table: which videos are one operation, and its split."""
-        config = self.config_
-        listing = self.listing()
-        rules = {
-            listed.video_id: procedure_of(listed.entry.name, listed.entry.dataset, listed.native)[1]
-            for listed in listing.videos.values()
-        }
-        specialties = dict(self.lake.read("sources").select("source", "specialty").iter_rows())
-        videos = self.lake.read("videos")
-        chosen = read_splits(config.splits) if config.splits else {}
-        splits = split_of(videos["procedure_id"].to_list(), config.seed, chosen)
-        grouped = (
-            videos.with_columns(
-                identity_rule=pl.col("video_id").replace_strict(
-                    rules, default="listed earlier", return_dtype=pl.String
-                ),
-                specialty=pl.col("source").replace_strict(specialties, default="General", return_dtype=pl.String),
-            )
-            .sort("video_id")
-            .group_by("procedure_id", maintain_order=True)
-            .agg(
-                pl.col("procedure_type", "specialty", "identity_rule").first(),
-                videos=pl.col("video_id"),
-            )
-        )
-        return self._write_whole("procedures", grouped.join(splits, on="procedure_id"))
-
     def write_vocabulary(self) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The `concepts` and `aliases` tables."""
-        return self._write_whole("concepts", concepts()), self._write_whole("aliases", self._aliases())
+        return self.write_whole("concepts", concepts()), self.write_whole("aliases", self._aliases())
 
     def _aliases(self) -> pl.DataFrame:
         return pl.concat([known_values(entry) for entry in self.config_.sources])
@@ -379,18 +356,45 @@ class Corpus(dg.ConfigurableResource):
         """Join what is known of each available frame."""
         frames, code = self.lake.marks("frames"), code_signature("context")
         procedures = self.lake.read("procedures")
-        splits = {unit_key(video): row["split"] for row in procedures.to_dicts() for video in row["videos"]}
+        placed = {
+            unit_key(video): (row["procedure_id"], row["split"])
+            for row in procedures.to_dicts()
+            for video in row["videos"]
+        }
+        overruled = self._overruled()
+        silenced = {
+            unit_key(str(video)): signature(part.rows())
+            for (video,), part in overruled.partition_by("video_id", as_dict=True).items()
+        }
         units = {
-            key: signature(code, mark, frames.get(key), splits.get(key))
+            key: signature(code, mark, frames.get(key), placed.get(key), silenced.get(key))
             for key, mark in self.lake.marks("harmonized").items()
         }
 
         def make(keys: list[str]) -> dict[str, pl.DataFrame]:
             labels = {kind: self.lake.read(kind, keys) for kind in LABELS}
-            frames = self.lake.read("frames", keys)
-            return {"scene_context": scene_context(frames, labels, procedures, self.lake.read("videos", keys))}
+            frames, videos = self.lake.read("frames", keys), self.lake.read("videos", keys)
+            return {"scene_context": scene_context(frames, labels, procedures, videos, overruled)}
 
         return self.lake.rebuild("scene_context", units, ("scene_context",), make)
+
+    def _overruled(self) -> pl.DataFrame:
+        """What is not believed on which frame: frame_id, video_id, field, concept_id, says."""
+        conflicts = self.lake.read("label_conflicts")
+        clock = self.lake.read("videos").select("video_id", "label_rate", "first_index")
+        videos = self.lake.read("procedures").select("procedure_id", video_id="videos").explode("video_id")
+        at = (pl.col("at_s") * pl.col("label_rate")).round().cast(pl.Int64) + pl.col("first_index")
+        return (
+            conflicts.select(
+                "procedure_id", "at_s", "field", source="overruled_source", concept_id="overruled_concept_id",
+                says="overruled_says",
+            )
+            .join(videos.join(clock, on="video_id"), on="procedure_id")
+            .filter(pl.col("video_id").str.starts_with(pl.concat_str("source", pl.lit("/"))))
+            .select("video_id", "field", "concept_id", "says", frame_id=frame_id(pl.col("video_id"), at))
+            .unique()
+            .sort("frame_id", "field", "concept_id")
+        )  # fmt: skip
 
     def write_reasoning(self) -> Rebuilt:
         """Write and verify a three-level chain for each frame and task."""
@@ -448,12 +452,12 @@ class Corpus(dg.ConfigurableResource):
 
     def write_rejects(self) -> pl.DataFrame:
         """The reject ledger of all stages."""
-        return self._write_whole("rejects", pl.concat([self.lake.scan(table) for table in _STAGE_REJECTS]).collect())
+        return self.write_whole("rejects", pl.concat([self.lake.scan(table) for table in _STAGE_REJECTS]).collect())
 
     def write_qa_results(self) -> pl.DataFrame:
         """Evaluate every rule on the tables as they are."""
         tables = {name: self.lake.scan(name) for name in TABLES if name not in {"qa_results", "builds"}}
-        return self._write_whole("qa_results", evaluate(tables))
+        return self.write_whole("qa_results", evaluate(tables))
 
     def write_builds(self) -> pl.DataFrame:
         """What this build is made of: for each table its rows and a hash over its shards' bytes."""
@@ -473,7 +477,7 @@ class Corpus(dg.ConfigurableResource):
                     "seed": self.config_.seed,
                 }
             )
-        return self._write_whole("builds", pl.DataFrame(rows))
+        return self.write_whole("builds", pl.DataFrame(rows))
 
     # To look at
 

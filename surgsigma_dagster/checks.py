@@ -14,7 +14,13 @@ from surgsigma_dagster.metadata import markdown_table
 from surgsigma_dagster.quality.rules import RULES, releasable
 from surgsigma_dagster.resources.corpus import Corpus
 
-_ASSET = {"concepts": "vocabulary", "aliases": "vocabulary", "builds": "unified_tables"}
+_ASSET = {
+    "aliases": "vocabulary",
+    "builds": "unified_tables",
+    "concepts": "vocabulary",
+    "label_conflicts": "agreements",
+    "source_overlaps": "procedures",
+}
 GATE = dg.AssetCheckSpec(
     "releasable", asset="unified_tables", blocking=True,
     description="Every rule of severity error passed: a release of these tables would be right.",

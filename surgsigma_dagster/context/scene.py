@@ -12,19 +12,34 @@ from surgsigma_dagster.schema.tables import ACTING, FRAME_LABELS, JUDGED, VISIBL
 
 
 def scene_context(
-    frames: pl.DataFrame, labels: Mapping[str, pl.DataFrame], procedures: pl.DataFrame, videos: pl.DataFrame
+    frames: pl.DataFrame,
+    labels: Mapping[str, pl.DataFrame],
+    procedures: pl.DataFrame,
+    videos: pl.DataFrame,
+    overruled: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Rows of `scene_context` for the available frames of `frames` that at least one label speaks of.
 
-    `labels`: unified label tables by kind, of the same videos.
+    `labels`: unified label tables by kind, of the same videos. `overruled`: what another source is believed against
+    (frame_id, field, concept_id, says): such a label says nothing about that frame.
     """
     shown = (
         frames.filter(pl.col("status") == "available")
         .select("frame_id", "video_id", "source", "frame_index", "pts_s", "width", "height")
-        .join(videos.select("video_id", "procedure_id", "procedure_type"), on="video_id")
-        .join(procedures.select("procedure_id", "split"), on="procedure_id")
+        .join(videos.select("video_id", "procedure_type"), on="video_id")
+        .join(procedures.select("procedure_id", "split", video_id="videos").explode("video_id"), on="video_id")
     )
     during = _during(shown, labels["intervals"])
+    doubtful = shown.select("frame_id").clear()
+    if overruled is not None and not overruled.is_empty():
+        during = during.join(
+            overruled.select("frame_id", "concept_id", track="field"),
+            on=["frame_id", "concept_id", "track"],
+            how="anti",
+        )
+        labels = {**labels, **{kind: _believed(labels[kind], overruled) for kind in FRAME_LABELS}}
+        # Who is wrong about one absence is not believed to have named all that is there.
+        doubtful = overruled.filter((pl.col("field") == "instrument") & ~pl.col("says")).select("frame_id").unique()
     used = pl.concat(
         [
             during.select("frame_id", "label_id"),
@@ -39,10 +54,21 @@ def scene_context(
     rows = (
         rows.join(_acting(labels["triplets"]), on="frame_id", how="left")
         .join(_judged(labels["criteria"]), on="frame_id", how="left")
-        .join(_complete(labels["presences"]), on="frame_id", how="left")
+        .join(_complete(labels["presences"]).join(doubtful, on="frame_id", how="anti"), on="frame_id", how="left")
         .join(used.group_by("frame_id").agg(label_ids=pl.col("label_id").unique().sort()), on="frame_id", how="inner")
     )
     return conform("scene_context", _without_nulls(rows))
+
+
+def _believed(labels: pl.DataFrame, overruled: pl.DataFrame) -> pl.DataFrame:
+    """Frame labels without those that are overruled; silence where a yes or a no is not believed."""
+    says = next((pl.col(name) for name in ("present", "met") if name in labels.columns), pl.lit(True))
+    against = overruled.select("frame_id", "concept_id", "says")
+    return (
+        labels.with_columns(says=says)
+        .join(against, on=["frame_id", "concept_id", "says"], how="anti", maintain_order="left")
+        .drop("says")
+    )
 
 
 def _without_nulls(rows: pl.DataFrame) -> pl.DataFrame:

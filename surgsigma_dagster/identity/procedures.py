@@ -1,23 +1,19 @@
 """From videos to procedures, from procedures to splits: pure functions over the facts in this folder."""
 
-import re
-from functools import cache
-from importlib.resources import files
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import yaml
 
+from surgsigma_dagster.identity.registry import facts, family_number, is_format, video_number, within
 from surgsigma_dagster.keys import hashed
-from surgsigma_dagster.schema.tables import SPLITS
+from surgsigma_dagster.schema.tables import SPLITS, conform
 from surgsigma_dagster.sources.adapter import NativeVideo
 from surgsigma_dagster.sources.errors import SourceError
 
-
-@cache
-def _facts(name: str) -> dict[str, Any]:
-    return yaml.safe_load((files(__package__) / name).read_text("utf-8"))
+_STRICTEST = ("test", "val", "train")
+Claims = Mapping[str, Mapping[str, str]]  # by procedure: what each dataset's split says of it
 
 
 def procedure_of(source: str, dataset: str, video: NativeVideo) -> tuple[str, str]:
@@ -27,33 +23,31 @@ def procedure_of(source: str, dataset: str, video: NativeVideo) -> tuple[str, st
     of a public dataset is a procedure named by dataset and id, so that two copies of a dataset are one. Where
     the dataset is only a format that anyone fills, equal ids in two folders mean nothing.
     """
-    for family in _facts("shared_procedures.yaml")["families"]:
-        member = family["members"].get(dataset)
-        match = re.fullmatch(member["pattern"], video.video) if member else None
-        if not member or not match:
-            continue
-        number = int(match[1])
-        first, last = member.get("only", (number, number))
-        if "map" in member:
-            number = member["map"].get(number, -1)
-        elif not first <= number <= last:
-            continue
-        else:
-            number += member.get("offset", 0)
-        if number >= 0:
-            return f"{family['name']}/{number:03d}", f"registered: {family['name']} family"
+    if registered := family_number(dataset, video.video):
+        family, number = registered
+        return f"{family}/{number:03d}", f"registered: {family} family"
     if video.patient is not None:
         return f"{source}/{video.patient}", "stated by the source"
-    owner = source if dataset in _facts("shared_procedures.yaml")["formats"] else dataset
+    owner = source if is_format(dataset) else dataset
     return f"{owner}/{video.video}", "one video, one procedure"
 
 
-def _within(number: int, ranges: list[int | str]) -> bool:
-    for item in ranges:
-        first, _, last = str(item).partition("-")
-        if int(first) <= number <= int(last or first):
-            return True
-    return False
+def merged(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Procedures that pictures show to be one, by pairs: each to the one that it is called by, itself left out.
+
+    Registered procedures lend their name; else the first by name does.
+    """
+    group: dict[str, set[str]] = {}
+    for pair in pairs:
+        joined = set().union(*(group.get(procedure, {procedure}) for procedure in pair))
+        group.update(dict.fromkeys(joined, joined))
+    names = {str(family["name"]) for family in facts("shared_procedures")["families"]}
+
+    def called(procedures: set[str]) -> str:
+        return min(procedures, key=lambda procedure: (procedure.split("/")[0] not in names, procedure))
+
+    found = {procedure: called(procedures) for procedure, procedures in group.items()}
+    return {procedure: name for procedure, name in found.items() if name != procedure}
 
 
 def read_splits(path: Path) -> dict[str, str]:
@@ -70,45 +64,67 @@ def read_splits(path: Path) -> dict[str, str]:
     return {str(procedure): split for procedure, split in found.items()}
 
 
-def split_of(procedure_ids: list[str], seed: int, chosen: dict[str, str]) -> pl.DataFrame:
-    """One split a procedure: columns procedure_id, split, split_rule.
+def claims_of(procedure_id: str) -> dict[str, str]:
+    """What each dataset's official split says of a procedure, whether the dataset is at hand or not."""
+    found = {}
+    for dataset, official in facts("splits")["official"].items():
+        number = video_number(dataset, procedure_id)
+        split = next((s for s in SPLITS if number is not None and within(number, official.get(s, []))), None)
+        if split:
+            found[dataset] = split
+    return found
 
-    `chosen` (the user's file) wins, then published splits, then a hash of id and seed: adding a procedure never
-    moves another.
+
+def _ruled(procedure_id: str) -> tuple[str, str] | None:
+    owner, _, own = procedure_id.partition("/")
+    for rule in facts("splits")["rules"]:
+        split = next((s for s in SPLITS if own.isdigit() and within(int(own), rule.get(s, []))), None)
+        if rule["family"] == owner and split:
+            return split, rule["rule"]
+    return None
+
+
+def split_of(
+    procedure_ids: Iterable[str], seed: int, chosen: Mapping[str, str], stated: Claims | None = None
+) -> pl.DataFrame:
+    """One split a procedure: columns procedure_id, split, split_rule, claims.
+
+    `chosen` (the user's file) wins, then the settled rules, then official splits, of which test wins over val and val
+    over train, then a hash of id and seed: adding a procedure never moves another. `stated`: what the sources' own
+    trees say, by procedure and dataset.
     """
-    facts = _facts("splits.yaml")
-    rows: dict[str, tuple[str, str]] = {}
-    for procedure in procedure_ids:
+    rows = []
+    for procedure in sorted(set(procedure_ids)):
+        claims = claims_of(procedure) | dict((stated or {}).get(procedure, {}))
+        decided: tuple[str, str] | None = None
         if procedure in chosen:
-            rows[procedure] = chosen[procedure], "the user's split file"
-            continue
-        number = procedure.rpartition("/")[2]
-        for rule in facts["rules"]:
-            if procedure.startswith(rule["prefix"]) and number.isdigit():
-                found = [split for split in SPLITS if _within(int(number), rule.get(split, []))]
-                if found:
-                    rows[procedure] = found[0], rule["rule"]
-                    break
-    shares = facts["hash_shares"]
+            decided = chosen[procedure], "the user's split file"
+        elif ruled := _ruled(procedure):
+            decided = ruled
+        elif claims:
+            split = min(claims.values(), key=_STRICTEST.index)
+            decided = split, f"official: {', '.join(sorted(who for who, said in claims.items() if said == split))}"
+        said = [{"dataset": who, "split": split} for who, split in sorted(claims.items())]
+        rows.append((procedure, *(decided or (None, None)), said))
+    shares = facts("splits")["hash_shares"]
     draw = hashed(pl.col("procedure_id"), "split", seed=seed) % sum(shares.values())
-    return (
-        pl.DataFrame({"procedure_id": sorted(set(procedure_ids))}, schema={"procedure_id": pl.String})
-        .with_columns(
-            split=pl.col("procedure_id").replace_strict(
-                {k: v[0] for k, v in rows.items()}, default=None, return_dtype=pl.String
-            ),
-            split_rule=pl.col("procedure_id").replace_strict(
-                {k: v[1] for k, v in rows.items()}, default="hash of procedure and seed", return_dtype=pl.String
-            ),
-        )
-        .with_columns(
-            split=pl.coalesce(
-                "split",
-                pl.when(draw < shares["train"])
-                .then(pl.lit("train"))
-                .when(draw < shares["train"] + shares["val"])
-                .then(pl.lit("val"))
-                .otherwise(pl.lit("test")),
-            )
-        )
+    claim = pl.List(pl.Struct({"dataset": pl.String, "split": pl.String}))
+    types = {"procedure_id": pl.String, "split": pl.String, "split_rule": pl.String, "claims": claim}
+    return pl.DataFrame(rows, schema=types, orient="row").with_columns(
+        pl.col("split_rule").fill_null("hash of procedure and seed"),
+        split=pl.coalesce(
+            "split",
+            pl.when(draw < shares["train"])
+            .then(pl.lit("train"))
+            .when(draw < shares["train"] + shares["val"])
+            .then(pl.lit("val"))
+            .otherwise(pl.lit("test")),
+        ),
     )
+
+
+def split_conflicts(splits: pl.DataFrame) -> pl.DataFrame:
+    """Rows of `split_conflicts`: official splits that contradict each other, or the split that was chosen."""
+    said = pl.col("claims").list.eval(pl.element().struct.field("split")).list.unique()
+    against = said.list.set_difference(pl.concat_list("split")).list.len() > 0
+    return conform("split_conflicts", splits.filter(against))

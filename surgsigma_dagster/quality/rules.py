@@ -241,6 +241,30 @@ def one_split_per_procedure(tables: Tables) -> pl.LazyFrame:
     )
 
 
+@rule("source_overlaps")
+def unknown_overlaps_are_looked_into(tables: Tables) -> pl.LazyFrame:
+    """Two sources that may share patients, with conversations of both, had their pictures compared."""
+    talking = tables["conversations"].select("source").unique()
+    return (
+        tables["source_overlaps"]
+        .filter(pl.col("relation").cast(pl.String) == "unknown", pl.col("content_check").cast(pl.String) == "not run")
+        .join(talking, left_on="source_a", right_on="source", how="semi")
+        .join(talking, left_on="source_b", right_on="source", how="semi")
+        .select(example=pl.format("{} and {}: {}", "source_a", "source_b", "why"))
+    )
+
+
+@rule("label_conflicts", "warning", checked=("agreements",))
+def sources_agree(tables: Tables) -> pl.LazyFrame:
+    """No two sources contradict each other about the same instant; where they do, one is overruled there."""
+    return tables["label_conflicts"].select(
+        example=pl.format(
+            "{} at {} s, {}: {} ({}) against {} ({})",
+            "procedure_id", "at_s", "field", "kept_source", "kept_place", "overruled_source", "overruled_place",
+        )
+    )  # fmt: skip
+
+
 @rule("conversations")
 def choices_have_one_right_option(tables: Tables) -> pl.LazyFrame:
     """Every multiple-choice question has at least two options, all different, and names one of them."""

@@ -8,7 +8,12 @@ _TIME = {name: [f"native_labels.{name}"] for name in ("start_s", "end_s", "start
 
 LINEAGE: dict[str, dict[str, list[str]]] = {
     "videos": {"source": ["sources.source"]},
-    "procedures": {"procedure_id": ["videos.procedure_id"], "videos": ["videos.video_id"]},
+    "procedures": {
+        "procedure_id": ["videos.listed_procedure", "frames.perceptual_hash", "frames.sha256"],
+        "videos": ["videos.video_id"],
+        "split": ["videos.stated_split"],
+    },
+    "agreements": {"n_agreed": ["intervals.concept_id", "presences.present", "triplets.concept_id", "criteria.met"]},
     "frames": {
         "frame_id": ["videos.video_id", "native_labels.frame_index"],
         "frame_index": ["native_labels.frame_index", "native_labels.start_s", "native_labels.end_s"],
@@ -43,6 +48,7 @@ LINEAGE: dict[str, dict[str, list[str]]] = {
         "tissues": ["boxes.concept_id", "masks.concept_id", "triplets.target_concept_id"],
         "triplets": ["triplets.concept_id", "triplets.verb_concept_id", "triplets.target_concept_id"],
         "criteria": ["criteria.concept_id", "criteria.met"],
+        "procedure_id": ["procedures.procedure_id"],
         "label_ids": [f"{kind}.label_id" for kind in ("intervals", "presences", "boxes", "triplets", "criteria")],
     },
     "reasoning": {

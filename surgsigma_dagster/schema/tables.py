@@ -44,8 +44,12 @@ class Videos(dy.Schema):
     video_id = _text("source/video", primary_key=True)
     source = _text("Source id")
     video = _text("The dataset's own id")
-    procedure_id = _text("Procedure shown; shared by videos of several sources")
+    listed_procedure = _text("Procedure by registry, source or name; `procedures` says which one it is in the end")
+    identity_rule = _text("Which rule named it")
+    stated_split = dy.Enum(SPLITS, nullable=True, description="Split that the source's own tree puts it in")
     procedure_type = _text("Concept id of the kind of procedure")
+    label_rate = dy.Float64(min=0, description="Native frames a second, as the labels count them")
+    first_index = dy.Int64(description="Native number of the first frame")
     media = dy.Enum(["video", "images", "none"], description="What the source ships")
     media_path = _maybe("Video file or image folder, relative to the source root")
     sha256 = _maybe("Of the video file")
@@ -71,6 +75,61 @@ class Procedures(dy.Schema):
     videos = dy.List(dy.String(), description="Video ids that show it")
 
 
+class SourceOverlaps(dy.Schema):
+    """One row a pair of sources: may they show the same procedures, who says so, and what their pictures say."""
+
+    source_a = _text("Source id, the first of the two by name", primary_key=True)
+    source_b = _text("Source id", primary_key=True)
+    relation = dy.Enum(
+        ["shared", "independent", "unknown"],
+        description="Registered to share procedures, known not to, or neither: unknown is not independent",
+    )
+    why = _text("What the relation stands on")
+    content_check = dy.Enum(["run", "not run"], description="Whether pictures of both were there to compare")
+    n_videos_compared = dy.Int64(min=0, description="Videos of both that have pictures")
+    n_shared_procedures = dy.Int64(min=0, description="Procedures that both show, by registry or by content")
+    found_by_content = dy.List(dy.String(), description="Pairs of videos that only their pictures gave away")
+
+
+class SplitConflicts(dy.Schema):
+    """Procedures whose official splits contradict each other, or that are placed elsewhere than one of them says."""
+
+    procedure_id = _text("Procedure", primary_key=True)
+    claims = dy.List(
+        dy.Struct({"dataset": dy.String(), "split": dy.String()}), description="What each official split says"
+    )
+    split = dy.Enum(SPLITS, description="The split that it has")
+    split_rule = _text("Which rule decided")
+
+
+class Agreements(dy.Schema):
+    """How often two sources that label the same instants agree."""
+
+    source_a = _text("Source id", primary_key=True)
+    source_b = _text("Source id", primary_key=True)
+    field = _text("phase, step, instrument or criterion", primary_key=True)
+    n_compared = dy.Int64(min=0, description="Instants (of an instrument: instants and instruments) that both label")
+    n_agreed = dy.Int64(min=0, description="Of these, those that both label alike")
+
+
+class LabelConflicts(dy.Schema):
+    """Every instant at which two sources contradict each other, with both places and which one is believed."""
+
+    procedure_id = _text("Procedure", primary_key=True)
+    at_s = dy.Float64(description="Seconds from the first frame", primary_key=True)
+    field = _text("phase, step, instrument or criterion", primary_key=True)
+    kept_source = _text("Source that is believed", primary_key=True)
+    kept_concept_id = _text("What it says", primary_key=True)
+    kept_says = dy.Bool(description="False: it says that this is not there, or not met")
+    kept_place = _text("File and locator of its label")
+    overruled_source = _text("Source that is overruled", primary_key=True)
+    overruled_concept_id = _text("What it says", primary_key=True)
+    overruled_says = dy.Bool(description="False: it says that this is not there, or not met")
+    overruled_place = _text("File and locator of its label")
+    overruled_label_id = _text("Its label, which says nothing at this instant any more")
+    rule = _text("Which precedence decided")
+
+
 class Frames(dy.Schema):
     """One row a frame that some label means, or that the sampling grid asks for."""
 
@@ -84,6 +143,7 @@ class Frames(dy.Schema):
     image_root = dy.Enum(["lake", "source"], nullable=True, description="What image_path is relative to")
     image_path = _maybe("Image file")
     sha256 = _maybe("Of the image file")
+    perceptual_hash = dy.UInt64(nullable=True, description="Alike for pictures that look alike, whatever their size")
     status = dy.Enum(["available", "absent", "quarantined"], description="Whether the image can be used")
     reason = _maybe("Why not")
 
@@ -365,6 +425,8 @@ TABLES: dict[str, type[dy.Schema]] = {
     "sources": Sources,
     "videos": Videos,
     "procedures": Procedures,
+    "source_overlaps": SourceOverlaps,
+    "split_conflicts": SplitConflicts,
     "frames": Frames,
     "clips": Clips,
     "intervals": Intervals,
@@ -379,6 +441,8 @@ TABLES: dict[str, type[dy.Schema]] = {
     "concepts": Concepts,
     "aliases": Aliases,
     "alias_coverage": AliasCoverage,
+    "agreements": Agreements,
+    "label_conflicts": LabelConflicts,
     "scene_context": SceneContext,
     "reasoning": Reasoning,
     "conversations": Conversations,

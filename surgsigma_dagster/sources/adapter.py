@@ -7,6 +7,7 @@ does).
 
 import importlib
 import pkgutil
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,9 @@ Specialty = Literal[
     "Gastroenterology",
     "General",
 ]
+
+
+Split = Literal["train", "val", "test"]
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,7 @@ class NativeVideo:
     label_files: tuple[str, ...] = ()  # relative to the source root: what a fingerprint of the labels covers
     procedure_type: str | None = None  # concept id, where a video differs from its dataset
     patient: str | None = None  # pseudonymous id of the procedure or patient, where the source states one
+    split: Split | None = None  # where the source's own tree says so
 
 
 @dataclass
@@ -139,6 +144,7 @@ class Adapter(ABC):
     url: ClassVar[str]
     tested_on_real_files: ClassVar[bool] = False  # else on files written from the documented format
     signature: ClassVar[tuple[str, ...]]  # globs under the root, without **; one match is this dataset
+    splits: ClassVar[Mapping[str, Split]] = {}  # where the tree says so: a pattern in a file's path, and its split
 
     def terms(self, root: Path) -> Terms:
         """The terms of the source at `root`; a format with a sidecar reads it."""
@@ -186,18 +192,23 @@ class Adapter(ABC):
         found = sorted({*media, *(video for files in labels for video in files)})
         if not found:
             raise SourceError(root, "", " or ".join(self.signature), "no such file")
+        own = {video: [file for files in labels for file in files.get(video, ())] for video in found}
         return [
             NativeVideo(
                 video,
                 kind if video in media else "none",
                 frame_rate,
                 path=media[video][0] if video in media else None,
-                label_files=tuple(
-                    dict.fromkeys([*(file for files in labels for file in files.get(video, ())), *shared])
-                ),
+                label_files=tuple(dict.fromkeys([*own[video], *shared])),
+                split=self._split([*own[video], *media.get(video, ())]),
             )
             for video in found
         ]
+
+    def _split(self, files: Sequence[str]) -> Split | None:
+        """The one split that the tree puts files in; None where it says nothing, or two things."""
+        said = {split for file in files for pattern, split in self.splits.items() if re.search(pattern, file)}
+        return said.pop() if len(said) == 1 else None
 
 
 @cache

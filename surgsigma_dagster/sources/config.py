@@ -51,6 +51,8 @@ class SourcesConfig(BaseModel):
     sources: Annotated[list[SourceEntry], Field(min_length=1)]
     seed: int = 7
     splits: Path | None = None  # procedure_id: split, overriding the defaults
+    # Sources by field (phase, step, instrument, criterion): who is believed where they label one instant differently.
+    precedence: dict[Literal["phase", "step", "instrument", "criterion"], list[SourceName]] = {}
     audience: Literal["public", "internal"] = "public"  # internal keeps what may not be released
 
     def entry(self, name: str) -> SourceEntry:
@@ -85,6 +87,9 @@ def load_sources(path: Path) -> SourcesConfig:
             entry.aliases = (path.parent / entry.aliases.expanduser()).resolve()
             if not entry.aliases.is_file():
                 raise SourceError(path, f"{place}.aliases", "an alias file", f"no file {entry.aliases}")
+    for field, order in config.precedence.items():
+        if strangers := sorted(set(order) - set(names)):
+            raise SourceError(path, f"precedence.{field}", f"names of sources, of {', '.join(names)}", strangers[0])
     if config.splits:
         config.splits = (path.parent / config.splits.expanduser()).resolve()
     return config

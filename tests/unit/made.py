@@ -146,7 +146,8 @@ def video_row(source: str, video: str, dataset: str, size: tuple[int, int] | Non
     listed = NativeVideo(video, "video", 25.0)
     return {
         "video_id": f"{source}/{video}", "source": source, "video": video, "media": "video", "status": "available",
-        "procedure_id": procedure_of(source, dataset, listed)[0], "procedure_type": CHOLECYSTECTOMY,
+        "listed_procedure": procedure_of(source, dataset, listed)[0], "identity_rule": "one video, one procedure",
+        "procedure_type": CHOLECYSTECTOMY, "label_rate": 25.0, "first_index": 0,
         "width": size and size[0], "height": size and size[1], "duration_s": 100.0,
     }  # fmt: skip
 
@@ -279,10 +280,11 @@ def corpus() -> dict[str, pl.DataFrame]:
     shown = [("cholect50", "VID01", 3), ("endoscapes", "170", 1), ("ours", "case01", 2)]
     videos = table("videos", *(video_row(source, video, datasets[source]) for source, video, _ in shown))
     frames = table("frames", *(frame_row(source, video, k) for source, video, n in shown for k in range(n)))
-    splits = split_of(videos["procedure_id"].to_list(), 7, {})
+    splits = split_of(videos["listed_procedure"].to_list(), 7, {})
     procedures = conform(
         "procedures",
-        videos.group_by("procedure_id").agg(videos="video_id").join(splits, on="procedure_id").with_columns(
+        videos.group_by(procedure_id="listed_procedure").agg(videos="video_id").join(splits, on="procedure_id")
+        .with_columns(
             procedure_type=pl.lit(CHOLECYSTECTOMY), specialty=pl.lit("Hepatobiliary"), identity_rule=pl.lit("stated")
         ),
     )  # fmt: skip

@@ -143,6 +143,48 @@ PLANTS: list[tuple[str, Callable[[Tables], Tables], int]] = [
     ("paths_are_relative", with_media(path="/data/secret/000000.jpg"), 1),
     ("paths_are_relative", with_media(path="images\\VID01\\0.jpg"), 1),
     ("paths_are_relative", changed("frames", image_path="images/../../0.jpg"), 1),
+    (
+        "unknown_overlaps_are_looked_into",
+        lambda _: {
+            "source_overlaps": table(
+                "source_overlaps",
+                {
+                    "source_a": "cholect50",
+                    "source_b": "ours",
+                    "relation": "unknown",
+                    "why": "nobody says",
+                    "content_check": "not run",
+                    "n_videos_compared": 0,
+                    "n_shared_procedures": 0,
+                    "found_by_content": [],
+                },
+            )
+        },
+        1,
+    ),
+    (
+        "sources_agree",
+        lambda _: {
+            "label_conflicts": table(
+                "label_conflicts",
+                {
+                    "procedure_id": "cholec/001",
+                    "at_s": 1529.0,
+                    "field": "phase",
+                    "rule": "precedence of phase: family",
+                    **{
+                        f"{side}_{what}": "x"
+                        for side in ("kept", "overruled")
+                        for what in ("source", "concept_id", "place")
+                    },
+                    "kept_says": True,
+                    "overruled_says": True,
+                    "overruled_label_id": "x",
+                },
+            )
+        },
+        1,
+    ),
     ("clock_of_labels_fits_video", rejected("frame_beyond_video_end", "frames"), 1),
 ]
 

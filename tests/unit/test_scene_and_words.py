@@ -17,8 +17,8 @@ def scenes(records: dict[str, pl.DataFrame], *frames: Row, dataset: str = "chole
     """Scene of each frame of the video `lab/v`, by frame number."""
     videos = table("videos", video_row("lab", "v", dataset))
     procedures = table("procedures", {
-        "procedure_id": videos["procedure_id"].item(), "procedure_type": "procedure/cholecystectomy", "specialty": "x",
-        "split": "train", "split_rule": "x", "identity_rule": "x", "videos": ["lab/v"]})  # fmt: skip
+        "procedure_id": videos["listed_procedure"].item(), "procedure_type": "procedure/cholecystectomy",
+        "specialty": "x", "split": "train", "split_rule": "x", "identity_rule": "x", "videos": ["lab/v"]})  # fmt: skip
     made = harmonize(records, videos, known("lab", dataset))
     assert made["rejects"].is_empty()
     found = scene_context(table("frames", *frames), {kind: made[kind] for kind in LABELS}, procedures, videos)

@@ -60,6 +60,7 @@ class CholecInstanceSeg(Adapter):
     url = "https://github.com/labdeeman7/cholec_instance_seg"
     tested_on_real_files = True
     signature = tuple(f"*/*/ann_dir/{part}_VID*.json" for part in FRAME_RATES)
+    splits = {r"^train/": "train", r"^val/": "val", r"^test/": "test"}
 
     def videos(self, root: Path) -> list[NativeVideo]:
         """Parts of videos that have annotations or images."""

@@ -78,6 +78,7 @@ class CholecTrack20(Adapter):
     citation = "Nwoye et al., CholecTrack20, CVPR 2025, arXiv:2312.07352"
     url = "https://github.com/CAMMA-public/cholectrack20"
     signature = tuple(f"{split}/VID*/*.json" for split in SPLITS)
+    splits = {r"^Training/": "train", r"^Validation/": "val", r"^Testing/": "test"}
 
     def videos(self, root: Path) -> list[NativeVideo]:
         """Videos of the three splits; a folder of frames is preferred to a video file."""

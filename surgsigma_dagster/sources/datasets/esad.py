@@ -44,6 +44,7 @@ class Esad(Adapter):
     citation = "Bawa et al., ESAD, 2020, arXiv:2006.07164"
     url = "https://saras-esad.grand-challenge.org"
     signature = tuple(f"{folder}/RARP*_frame_*.txt" for folder in LABELS)
+    splits = {r"^train/": "train", r"^val/": "val", r"^test": "test"}
 
     def videos(self, root: Path) -> list[NativeVideo]:
         """Procedures that have labels or images."""

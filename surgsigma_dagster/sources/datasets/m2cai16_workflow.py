@@ -29,6 +29,7 @@ class M2cai16Workflow(Adapter):
     citation = "Stauder et al., The TUM LapChole dataset, 2016, arXiv:1610.09278; Twinanda et al., arXiv:1602.03012"
     url = "http://camma.u-strasbg.fr/m2cai2016"
     signature = tuple(f"{glob}.txt" for glob in GLOBS)
+    splits = {r"(^|/)workflow_": "train", r"(^|/)test_workflow_": "test"}
 
     def videos(self, root: Path) -> list[NativeVideo]:
         """Videos of the training and the test part."""

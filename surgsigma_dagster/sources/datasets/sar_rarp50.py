@@ -51,6 +51,7 @@ class SarRarp50(Adapter):
     citation = "Psychogyios et al., SAR-RARP50, 2023, arXiv:2401.00496"
     url = "https://github.com/surgical-vision/SAR_RARP50-evaluation"
     signature = tuple(f"{folder}/video_*/action_discrete.txt" for folder in FOLDERS)
+    splits = {r"^train": "train", r"^test": "test"}
 
     def videos(self, root: Path) -> list[NativeVideo]:
         """The video folders of every split."""
