@@ -85,7 +85,7 @@ class Identities(dg.ConfigurableResource):
             .select("frame_id", at_s=at_s)
         )
         found = compared(
-            statements(labels, shared, frames), groups, precedence(datasets, self.corpus.config_.precedence)
+            statements(labels, shared, frames), groups, precedence(datasets, {**self.corpus.config_.precedence})
         )
         self.corpus.write_whole("label_conflicts", found["label_conflicts"])
         return self.corpus.write_whole("agreements", found["agreements"])

@@ -1,6 +1,7 @@
 """Do sources that label the same instants agree? Every contradiction with both places, and which one is believed."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import polars as pl
 
@@ -20,7 +21,7 @@ def comparable(datasets: Mapping[str, str]) -> list[list[str]]:
     return [group for group in groups if len(group) > 1]
 
 
-def precedence(datasets: Mapping[str, str], declared: Mapping[str, list[str]]) -> pl.DataFrame:
+def precedence(datasets: Mapping[str, str], declared: Mapping[Any, list[str]]) -> pl.DataFrame:
     """Columns field, source, rank, rule: the lower rank is believed.
 
     `declared` (sources by field, of `sources.yaml`) wins over the family's; whom neither names comes last, by name.

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import yaml
@@ -109,7 +110,7 @@ def split_of(
     shares = facts("splits")["hash_shares"]
     draw = hashed(pl.col("procedure_id"), "split", seed=seed) % sum(shares.values())
     claim = pl.List(pl.Struct({"dataset": pl.String, "split": pl.String}))
-    types = {"procedure_id": pl.String, "split": pl.String, "split_rule": pl.String, "claims": claim}
+    types: dict[str, Any] = {"procedure_id": pl.String, "split": pl.String, "split_rule": pl.String, "claims": claim}
     return pl.DataFrame(rows, schema=types, orient="row").with_columns(
         pl.col("split_rule").fill_null("hash of procedure and seed"),
         split=pl.coalesce(

@@ -19,6 +19,7 @@ from surgsigma_dagster.keys import hashed
 from surgsigma_dagster.quality.rules import RULES, releasable
 from surgsigma_dagster.release.folder import released_sources
 from surgsigma_dagster.release.pictures import Resolve, drawn, jpeg
+from surgsigma_dagster.release.report_identity import identity
 from surgsigma_dagster.schema.tables import LABELS, TABLES, TRACKS
 
 Tables = Mapping[str, pl.LazyFrame]
@@ -46,6 +47,7 @@ def render_report(tables: Tables, resolve: Resolve) -> str:
         ),
         sources=_sources(tables, names),
         splits=_splits(tables, names),
+        identity=identity(tables, names),
         labels=_grid(
             pl.concat(
                 tables[kind].group_by("source").len("n").select(pl.lit(kind).alias("table"), "source", "n")
