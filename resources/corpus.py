@@ -183,6 +183,7 @@ class Corpus(dg.ConfigurableResource):
             "listed_procedure": procedure,
             "identity_rule": rule,
             "stated_split": native.split,
+            "licence": native.licence,
             "label_rate": native.frame_rate,
             "first_index": native.first_index,
             "procedure_type": native.procedure_type or entry.adapter.procedure_type,

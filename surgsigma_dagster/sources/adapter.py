@@ -57,6 +57,22 @@ CC_BY_NC_SA = Licence(
 )
 
 
+_CC = re.compile(r"CC-BY(?P<nc>-NC)?(?P<end>-SA|-ND)?-(?P<version>\d\.\d)", re.IGNORECASE)
+
+
+def stated_licence(name: str) -> Licence:
+    """What a licence allows, by its SPDX name where that is Creative Commons'; else nothing of it may be released."""
+    if name.upper() == "CC0-1.0":
+        return Licence("CC0-1.0", "https://creativecommons.org/publicdomain/zero/1.0/")
+    found = _CC.fullmatch(name.strip().replace(" ", "-"))
+    if not found:
+        return Licence(name, redistribution=False)
+    nc, end = (found["nc"] or "").upper(), (found["end"] or "").upper()
+    url = f"https://creativecommons.org/licenses/by{nc}{end}/{found['version']}/".lower()
+    spdx = f"CC-BY{nc}{end}-{found['version']}"
+    return Licence(spdx, url, non_commercial=bool(nc), share_alike=end == "-SA", no_derivatives=end == "-ND")
+
+
 @dataclass(frozen=True)
 class Terms:
     """What may be done with one source as it lies on disk."""
@@ -94,6 +110,7 @@ class NativeVideo:
     procedure_type: str | None = None  # concept id, where a video differs from its dataset
     patient: str | None = None  # pseudonymous id of the procedure or patient, where the source states one
     split: Split | None = None  # where the source's own tree says so
+    licence: str | None = None  # where a video has its own
 
 
 @dataclass
@@ -130,6 +147,12 @@ def conform(frame: pl.DataFrame, schema: type[dy.Schema]) -> pl.DataFrame:
         pl.lit(None).alias(name) for name, column in columns.items() if name not in frame.columns and column.nullable
     ]
     return frame.with_columns(missing).select(pl.col(name).cast(column.dtype) for name, column in columns.items())
+
+
+# What `Adapter.defects` returns: a known defect of a release, how often it is met, where first, what is done about it.
+DEFECTS = {
+    "defect": pl.String, "what": pl.String, "n": pl.Int64, "of": pl.Int64, "example": pl.String, "done": pl.String,
+}  # fmt: skip
 
 
 class Adapter(ABC):
@@ -173,6 +196,10 @@ class Adapter(ABC):
 
         Every native row ends in a record or in `rejects`, with its file and locator (see `accounting`).
         """
+
+    def defects(self, root: Path) -> pl.DataFrame:
+        """Known defects of the release at `root`, with the columns `DEFECTS`; none is known unless a format says so."""
+        return pl.DataFrame(schema=DEFECTS)
 
     def listed(
         self,

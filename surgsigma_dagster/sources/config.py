@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from surgsigma_dagster.sources.adapter import Adapter, Licence, Terms, adapters
+from surgsigma_dagster.sources.adapter import Adapter, Terms, adapters, stated_licence
 from surgsigma_dagster.sources.errors import SourceError
 
 # "__" parts source from video in partition keys.
@@ -36,7 +36,7 @@ class SourceEntry(BaseModel):
         terms = self.adapter.terms(self.root)
         licence, released = terms.licence, terms.may_be_released
         if self.licence is not None:
-            licence = Licence(self.licence)
+            licence = stated_licence(self.licence)
             released = released or terms.consent_scope is None  # a licence is no patient's consent
         if self.may_be_released is not None:
             released = self.may_be_released

@@ -1,7 +1,8 @@
-"""In-house data: a folder of videos, a csv of intervals beside each, and a source.yaml about them."""
+"""In-house data: a folder of videos, a csv or JSON list of intervals beside each, and a source.yaml about them."""
 
 from codecs import BOM_UTF8
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -16,19 +17,25 @@ from surgsigma_dagster.sources.adapter import (
 )
 from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.sources.readers import (
+    NUMBER,
     TEXT,
     Kind,
+    document,
+    entries,
     in_order,
     is_utf8,
     on_lines,
     optional,
+    records,
     reject,
     seconds,
     table,
 )
 from surgsigma_dagster.sources.sidecar import SIDECAR, sidecar
 
+LABELS = (".csv", ".json")
 MEDIA = (".mp4", ".mov", ".mkv", ".avi")
+CELL = replace(TEXT, expected="text or a number", holds=lambda value: TEXT.holds(value) or NUMBER.holds(value))
 COLUMNS = ("start", "end", "track", "label")
 TRACKS = ("phase", "step", "action", "event")
 
@@ -36,8 +43,9 @@ TRACKS = ("phase", "step", "action", "event")
 class InHouse(Adapter):
     """`<stem>.mp4` (mov, mkv, avi) anywhere under the root, beside it `<stem>.csv`: start, end, track, label.
 
-    Times are seconds or H:MM:SS(.mmm). A csv line is a row, counted in `intervals` or `rejects`. Rows of
-    different tracks may overlap; in one track, a row that starts before an earlier one ends is rejected.
+    `<stem>.json` may stand instead: a list of objects with those keys. Times are seconds or H:MM:SS(.mmm). A csv line
+    or an object is a row, counted in `intervals` or `rejects`. Rows of different tracks may overlap; in one track, a
+    row that starts before an earlier one ends is rejected. Boxes and masks are the `coco` format's.
     source.yaml states title, specialty, procedure type, licence and consent; unless it says otherwise nothing
     may be released.
     """
@@ -76,7 +84,7 @@ class InHouse(Adapter):
         files = sorted(path for path in root.rglob("*.*") if not path.name.startswith("."))
         media = _by_stem(root, (path for path in files if path.suffix.lower() in MEDIA))
         beside = {root / Path(file).with_suffix("") for file in media.values()}
-        tables = (path for path in files if path.suffix.lower() == ".csv")
+        tables = (path for path in files if path.suffix.lower() in LABELS)
         labels = _by_stem(root, (path for path in tables if path.with_suffix("") in beside or _is_ours(path)))
         if not media and not labels:
             raise SourceError(root, "", f"a video ({', '.join(MEDIA)})", "none")
@@ -98,9 +106,33 @@ class InHouse(Adapter):
 
     def labels(self, root: Path, videos: list[NativeVideo]) -> NativeLabels:
         """Intervals; the bad rows of a file do not stop the good ones."""
-        cells: dict[str, Kind] = {name: optional(TEXT) for name in COLUMNS}
-        rows = [on_lines(table(root, file, cells), video.video) for video in videos for file in video.label_files]
-        return NativeLabels.concat(_judged(pl.concat(rows)) if rows else [])
+        return NativeLabels.concat(intervals(root, [(one.video, file) for one in videos for file in one.label_files]))
+
+
+def intervals(root: Path, files: list[tuple[str, str]]) -> list[dict[str, pl.DataFrame]]:
+    """Records of csv and JSON files of intervals, given as (video, file)."""
+    cells: dict[str, Kind] = {name: optional(TEXT) for name in COLUMNS}
+    rows = [
+        _listed(root, file, video) if file.lower().endswith(".json") else on_lines(table(root, file, cells), video)
+        for video, file in files
+    ]
+    return _judged(pl.concat(rows, how="diagonal")) if rows else []
+
+
+def _listed(root: Path, file: str, video: str) -> pl.DataFrame:
+    """Objects of a JSON list as the csv has them; their `line` is their place in the list."""
+    found = list(entries(file, document(root, file), "", list))
+    kinds = {name: optional(CELL) for name in COLUMNS}
+    written = [
+        (pointer, {key: str(value) if CELL.holds(value) else value for key, value in row.items()})
+        if isinstance(row, dict)
+        else (pointer, row)
+        for pointer, row in found
+    ]
+    rows = records(file, written, kinds)
+    return rows.with_columns(
+        line=pl.int_range(pl.len(), dtype=pl.Int64), video=pl.lit(video), n_rows=pl.lit(1, pl.Int64)
+    )
 
 
 def _judged(rows: pl.DataFrame) -> list[dict[str, pl.DataFrame]]:
@@ -118,9 +150,13 @@ def _judged(rows: pl.DataFrame) -> list[dict[str, pl.DataFrame]]:
     track = ["video", "field"]
     rows = rows.sort(*track, "start_s", "line").with_columns(
         reach=pl.col("end_s").cum_max().shift(1).over(track),
-        longest=pl.when(pl.col("end_s") == pl.col("end_s").cum_max()).then("line").forward_fill().shift(1).over(track),
+        longest=pl.when(pl.col("end_s") == pl.col("end_s").cum_max())
+        .then("locator")
+        .forward_fill()
+        .shift(1)
+        .over(track),
     )
-    meets = pl.format("It starts at {} s, before line {} of its track ends.", "start_s", "longest")
+    meets = pl.format("It starts at {} s, before {} of its track ends.", "start_s", "longest")
     rows, overlapping = reject(rows, pl.col("start_s") < pl.col("reach"), "overlap", meets, "label")
     rejects = pl.concat([untimed, untracked, unnamed, reversed_, overlapping])
     return [{"intervals": rows, "rejects": rejects}]
@@ -138,6 +174,8 @@ def _by_stem(root: Path, paths: Iterable[Path]) -> dict[str, str]:
 
 
 def _is_ours(path: Path) -> bool:
+    if path.suffix.lower() != ".csv":
+        return False
     with path.open("rb") as file:
         return file.readline().removeprefix(BOM_UTF8).strip() == ",".join(COLUMNS).encode()
 

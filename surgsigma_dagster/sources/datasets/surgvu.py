@@ -97,7 +97,8 @@ def _rows(root: Path, file: str) -> tuple[pl.DataFrame, pl.DataFrame]:
     if header.split(",") != [*columns]:
         raise SourceError(file, "line 1", f"the header {','.join(columns)!r}", repr(header))
     cells = pl.col("content").str.split(",")
-    rows = on_lines(content.slice(1), pl.format("{}_video_part_001", pl.lit(case))).with_columns(cells=cells)
+    written = content.slice(1).filter(pl.col("content").str.strip_chars() != "")
+    rows = on_lines(written, pl.format("{}_video_part_001", pl.lit(case))).with_columns(cells=cells)
     cell = [pl.col("cells").list.get(i, null_on_oob=True) for i in range(len(columns))]
     numbers = (part.cast(pl.Float64, strict=False) for part in (cell[1], cell[3]))
     first, last = (part.cast(pl.Int64, strict=False) for part in numbers)

@@ -1,0 +1,117 @@
+"""Web video: every file has its terms in the manifest, and narration is kept word for word with its place."""
+
+import http.server
+import threading
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from surgsigma_dagster.sources.adapter import adapters, stated_licence
+from surgsigma_dagster.sources.errors import SourceError
+
+from .made import footage
+from .native import put, read, rules
+from .native_releases import WEB, web_video
+
+NAME = "web_video"
+
+
+def test_narration_is_what_is_said_once_with_its_time_and_line(tmp_path: Path) -> None:
+    web_video(tmp_path)
+    labels = read(NAME, tmp_path)
+    said = labels["captions"].select("video", "raw_value", "start_s", "end_s", "language", "file", "locator").rows()
+    assert said == [
+        ("lap_chole_01", "We start with the dissection", 0.0, 2.5, "en", "lap_chole_01.en.vtt", "line 7"),
+        ("lap_chole_01", "of the triangle", 2.5, 5.0, "en", "lap_chole_01.en.vtt", "line 10"),
+        ("lap_chole_02", "Now the clip", 1.0, 3.0, None, "lap_chole_02.srt", "line 2"),
+    ]
+    assert sorted(rules(labels)) == ["cue_without_words", "repeats"]
+    assert labels["intervals"].select("video", "raw_value", "end_s").rows() == [("lap_chole_02", "preparation", 9.5)]
+
+
+@pytest.mark.parametrize(
+    ("cues", "place"),
+    [
+        ("1\n00:00:01,000 -> 00:00:03,000\nwords\n", "line 1"),
+        ("1\n00:00:01 --> 00:00:03\nwords\n", "line 2"),
+        ("1\n00:00:01,000 --> 00:00:03,000\na\n2\n00:00:04,000 --> 00:00:05,000\nb\n", "line 5"),
+    ],
+)
+def test_a_cue_that_cannot_be_read_names_its_line(cues: str, place: str, tmp_path: Path) -> None:
+    put(tmp_path, "manifest.csv", WEB)
+    put(tmp_path, "lap_chole_02.srt", cues)
+    with pytest.raises(SourceError, match=rf"lap_chole_02\.srt, {place}: expected"):
+        read(NAME, tmp_path)
+
+
+def test_each_video_has_its_own_licence_and_the_source_the_strictest(tmp_path: Path) -> None:
+    web_video(tmp_path)
+    first, second = adapters()[NAME].videos(tmp_path)
+    assert (first.licence, second.licence) == ("CC-BY-4.0", "CC BY-NC-SA 4.0")
+    terms = adapters()[NAME].terms(tmp_path)
+    assert terms.licence.name == "CC-BY-4.0 and CC-BY-NC-SA-4.0"
+    assert (terms.licence.non_commercial, terms.licence.share_alike, terms.may_be_released) == (True, True, True)
+    put(tmp_path, "manifest.csv", WEB.replace("CC-BY-4.0", "Standard licence of the platform"))
+    assert not adapters()[NAME].terms(tmp_path).may_be_released
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        (("https://example.org/watch?v=2", "example.org"), "line 3"),
+        (("lap_chole_02", "lap_chole_01"), "line 3"),
+        (("lap_chole_02", "../elsewhere"), "line 3"),
+        (("CC-BY-4.0", ""), "line 2"),
+        (("channel,title", "title,channel"), "line 1"),
+    ],
+)
+def test_a_manifest_that_leaves_terms_or_place_open_is_an_error(
+    change: tuple[str, str], place: str, tmp_path: Path
+) -> None:
+    put(tmp_path, "manifest.csv", WEB.replace(*change))
+    with pytest.raises(SourceError, match=rf"manifest\.csv, {place}: expected"):
+        adapters()[NAME].videos(tmp_path)
+
+
+def test_a_file_without_terms_is_an_error(tmp_path: Path) -> None:
+    web_video(tmp_path)
+    put(tmp_path, "found_somewhere.mp4", b"")
+    with pytest.raises(SourceError, match=r"found_somewhere\.mp4: expected a line of manifest\.csv with its terms"):
+        adapters()[NAME].videos(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("CC BY-NC-SA 4.0", ("CC-BY-NC-SA-4.0", True, True, False, True)),
+        ("CC-BY-ND-3.0", ("CC-BY-ND-3.0", False, False, True, True)),
+        ("CC0-1.0", ("CC0-1.0", False, False, False, True)),
+        ("all rights reserved", ("all rights reserved", False, False, False, False)),
+    ],
+)
+def test_a_licence_is_known_by_its_name_or_allows_nothing(name: str, expected: tuple[object, ...]) -> None:
+    one = stated_licence(name)
+    assert (one.name, one.non_commercial, one.share_alike, one.no_derivatives, one.redistribution) == expected
+
+
+def test_what_the_folder_lacks_is_downloaded_as_it_is_offered(tmp_path: Path) -> None:
+    pytest.importorskip("yt_dlp", reason='needs the extra: pip install "surgsigma-dagster[web]"')
+    from surgsigma_dagster.sources.web import fetch
+
+    served, home = tmp_path / "served", tmp_path / "home"
+    served.mkdir()
+    footage(served / "clip.mp4", 8)
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(served))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        head, *_ = WEB.splitlines()
+        terms = "CC-BY-4.0,OR channel,A title,procedure/cholecystectomy"
+        lines = [head, f"there,{url}/clip.mp4,{terms}", f"gone,{url}/gone.mp4,{terms}"]
+        put(home, "manifest.csv", "\n".join(lines) + "\n")
+        came, failed = fetch(home)
+        server.shutdown()
+    assert came == ["there"]
+    assert (home / "there.mp4").read_bytes() == (served / "clip.mp4").read_bytes()
+    assert [str(error).split(":")[0] for error in failed] == ["manifest.csv, line 3"]
