@@ -38,6 +38,7 @@ def list_sources(config: SourcesConfig) -> Listing:
     found = Listing()
     for entry in config.sources:
         try:
+            entry.fetch()
             if not entry.root.is_dir():
                 raise SourceError(entry.root, "", f"the folder of source {entry.name}", "no such folder")
             for native in entry.adapter.videos(entry.root):

@@ -248,43 +248,105 @@ def check(
 
 
 @sources_app.command("list")
-def list_datasets(as_json: JsonOption = False) -> None:
-    """Which datasets are read, and on what terms."""
+def list_datasets(
+    as_json: JsonOption = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table of docs/sources.md.")] = False,
+) -> None:
+    """Which datasets are read, what they feed, and on what terms."""
+    from surgsigma_dagster.dialogue.needs import tasks_fed
     from surgsigma_dagster.sources.adapter import adapters
 
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "dataset": name,
             "title": adapter.title,
             "specialty": adapter.specialty,
+            "procedure": (adapter.procedure_type or "stated by the source").removeprefix("procedure/"),
+            "tasks": ", ".join(tasks_fed(adapter.yields)),
             "licence": adapter.licence.name,
             "may be released": "yes" if adapter.licence.redistribution else "no",
-            "format tested on": "real files" if adapter.tested_on_real_files else "documented format",
+            "format known from": adapter.format_source,
+            "tested on": "real files" if adapter.tested_on_real_files else "documented format",
         }
         for name, adapter in adapters().items()
     ]
     _print({"datasets": rows}, as_json)
-    if not as_json:
+    if markdown:
+        heads = list(rows[0])
+        cells = ([f"`{row['dataset']}`", *list(row.values())[1:]] for row in rows)
+        print("\n".join("| " + " | ".join(line) + " |" for line in (heads, ["---"] * len(heads), *cells)))
+    elif not as_json:
         _table("datasets", rows)
 
 
 @sources_app.command("detect")
 def detect(
-    folder: Annotated[Path, typer.Argument(help="A folder, or one that holds several.", exists=True, file_okay=False)],
+    location: Annotated[
+        str, typer.Argument(metavar="PATH", help="A folder or s3:// prefix, or one that holds several.")
+    ],
+    write: Annotated[
+        Path | None, typer.Option("--write", help="A sources.yaml that gets the entries it lacks.", dir_okay=False)
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Name the datasets in a folder (or in the folders inside it), with the evidence, as sources.yaml entries."""
-    from surgsigma_dagster.plan import detected
+    """Name the datasets in a folder or bucket (or inside it), with the evidence, as sources.yaml entries."""
+    from surgsigma_dagster.plan import detected, write_entries
+    from surgsigma_dagster.sources.bucket import is_bucket
 
-    rows = detected(folder.resolve())
-    _print({"found": rows}, as_json)
+    if not is_bucket(location) and not Path(location).is_dir():
+        raise typer.BadParameter(f"no folder {location}", param_hint="PATH")
+    rows = detected(location)
+    added = write_entries(rows, write.resolve()) if write and rows else []
+    _print({"found": rows, **({"added": added} if write else {})}, as_json)
     if not as_json:
         _table("found", rows)
-        if rows:
+        several = [row["root"] for row in rows]
+        for root in sorted({root for root in several if several.count(root) > 1}):
+            say.print(f"[yellow]! several datasets fit {escape(root)}: keep the entries that are meant", soft_wrap=True)
+        if write:
+            say.print(f"{write}: {len(added)} entries added", soft_wrap=True)
+        elif rows:
             print("sources:")
-        for row in rows:
-            print(f"  - {{name: {row['dataset']}, dataset: {row['dataset']}, root: {json.dumps(row['root'])}}}")
+            for row in rows:
+                print(f"  - {{name: {row['dataset']}, dataset: {row['dataset']}, root: {json.dumps(row['root'])}}}")
     raise typer.Exit(0 if rows else 1)
+
+
+@sources_app.command("defects")
+def defects(
+    folder: Annotated[Path, typer.Argument(help="A release with known defects.", exists=True, file_okay=False)],
+    as_json: JsonOption = False,
+) -> None:
+    """Count the known defects of a release (SurgΣ-DB v0.1), and say what is done about each."""
+    from surgsigma_dagster.plan import detected
+    from surgsigma_dagster.sources.adapter import adapters
+
+    rows = [
+        {"dataset": row["dataset"], **found}
+        for row in detected(str(folder))
+        for found in adapters()[row["dataset"]].defects(Path(row["root"])).to_dicts()
+    ]
+    _print({"defects": rows}, as_json)
+    if not as_json:
+        _table("defects", rows)
+        if not rows:
+            say.print("no dataset with known defects here")
+
+
+@sources_app.command("fetch")
+def fetch(
+    folder: Annotated[
+        Path, typer.Argument(help="A folder with a web video manifest.csv.", exists=True, file_okay=False)
+    ],
+) -> None:
+    """Download what a web video manifest lists and the folder lacks (needs the extra [web])."""
+    from surgsigma_dagster.sources.web import fetch as download
+
+    came, failed = download(folder.resolve())
+    say.print(f"{len(came)} downloaded, {len(failed)} failed")
+    for error in failed:
+        say.print(f"[red]✗[/] {escape(str(error))}", soft_wrap=True)
+    raise typer.Exit(1 if failed else 0)
 
 
 @app.command("version")

@@ -1,5 +1,6 @@
 """What a build would do, and what is wrong with its sources, before anything is built."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,10 @@ import polars as pl
 from surgsigma_dagster.resources.corpus import Corpus
 from surgsigma_dagster.resources.listing import Listed
 from surgsigma_dagster.schema.native import NATIVE
-from surgsigma_dagster.sources.adapter import NativeLabels, adapters, read_labels
-from surgsigma_dagster.sources.config import SourceEntry, SourcesConfig
+from surgsigma_dagster.schema.tables import FRAME_LABELS
+from surgsigma_dagster.sources.adapter import NativeLabels, NativeVideo, Terms, adapters, read_labels
+from surgsigma_dagster.sources.bucket import is_bucket, outline
+from surgsigma_dagster.sources.config import SourceEntry, SourcesConfig, load_sources
 from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.video.binary import MediaError
 from surgsigma_dagster.video.probe import duration
@@ -55,15 +58,31 @@ def _measured(listed: Listed) -> tuple[float, int, float]:
     if path is None or not path.is_file():
         return 0.0, 0, 0.0
     try:
-        seconds, width, height = duration(path)
+        seconds, width, height, _ = duration(path)
     except MediaError:
         return 0.0, path.stat().st_size, 0.0
     return seconds, path.stat().st_size, seconds * width * height
 
 
-def detected(folder: Path) -> list[dict[str, Any]]:
-    """Which datasets lie in `folder`, or else in the folders inside it: dataset, root, evidence."""
-    for roots in ([folder], sorted(path for path in folder.iterdir() if path.is_dir())):
+def detected(location: str) -> list[dict[str, Any]]:
+    """Which datasets lie in a folder or bucket, or else in the folders inside it, two deep: dataset, root, evidence.
+
+    A folder in which several are recognised is listed with each. Raises `SourceError` where a bucket cannot be listed.
+    """
+    if is_bucket(location):
+        with outline(location) as folder:
+            found = _detected(folder)
+        base = location.rstrip("/")
+        for row in found:
+            inside = Path(row["root"]).relative_to(folder).as_posix()
+            row["root"] = base if inside == "." else f"{base}/{inside}"
+        return found
+    return _detected(Path(location).resolve())
+
+
+def _detected(folder: Path) -> list[dict[str, Any]]:
+    roots = [folder]
+    for _ in range(3):
         found = [
             {"dataset": name, "root": str(root), "evidence": evidence}
             for root in roots
@@ -72,7 +91,60 @@ def detected(folder: Path) -> list[dict[str, Any]]:
         ]
         if found:
             return found
+        roots = [path for root in roots for path in sorted(root.iterdir()) if path.is_dir()]
     return []
+
+
+def write_entries(found: list[dict[str, Any]], sources: Path) -> list[str]:
+    """Append the entries that `sources` (a sources.yaml, made where there is none) lacks; returns their names.
+
+    What stands in the file stays as it is, comments included. Raises `SourceError` for a file that cannot be read.
+    """
+    known, names = set(), set()
+    text = sources.read_text("utf-8") if sources.exists() else "sources:\n"
+    if sources.exists():
+        for entry in load_sources(sources).sources:
+            known.add((entry.dataset, entry.location))
+            names.add(entry.name)
+    added = []
+    for row in found:
+        root = row["root"]
+        place = root if is_bucket(root) else str(Path(root).resolve())
+        if (row["dataset"], place) in known:
+            continue
+        name, number = row["dataset"], 2
+        while name in names:
+            name, number = f"{row['dataset']}_{number}", number + 1
+        names.add(name)
+        inside = not is_bucket(root) and Path(root).is_relative_to(sources.resolve().parent)
+        shown = Path(root).relative_to(sources.resolve().parent).as_posix() if inside else root
+        added.append((name, f"  - {{name: {name}, dataset: {row['dataset']}, root: {json.dumps(shown)}}}\n"))
+    if added:
+        sources.parent.mkdir(parents=True, exist_ok=True)
+        beside = sources.with_name(f".{sources.name}.new")
+        beside.write_text(_with_entries(text, "".join(line for _, line in added)), "utf-8")
+        beside.replace(sources)
+    return [name for name, _ in added]
+
+
+def _with_entries(text: str, entries: str) -> str:
+    """`entries` behind the last line of the section `sources:`, indented as that section is."""
+    lines = text.splitlines(keepends=True)
+    begin = next((n for n, line in enumerate(lines) if line.startswith("sources:")), None)
+    if begin is None:
+        return f"{text.rstrip()}\n\nsources:\n{entries}".lstrip()
+    end = begin + 1
+    last = begin
+    while end < len(lines) and (not lines[end].strip() or lines[end][0] in " -#"):
+        if lines[end].strip() and lines[end][0] != "#":
+            last = end
+        end += 1
+    item = next((line for line in lines[begin + 1 : end] if line.lstrip().startswith("- ")), "  - ")
+    indent = item[: len(item) - len(item.lstrip())]
+    own = "".join(f"{indent}{line.strip()}\n" for line in entries.splitlines())
+    if not lines[last].endswith("\n"):
+        lines[last] += "\n"
+    return "".join([*lines[: last + 1], own, *lines[last + 1 :]])
 
 
 def checked(config: SourcesConfig) -> dict[str, list[dict[str, Any]]]:
@@ -89,6 +161,7 @@ def checked(config: SourcesConfig) -> dict[str, list[dict[str, Any]]]:
 
 
 def _check(entry: SourceEntry, found: dict[str, list[dict[str, Any]]]) -> None:
+    entry.fetch()
     if not entry.root.is_dir():
         raise SourceError(entry.root, "", f"the folder of source {entry.name}", "no such folder")
     terms, videos = entry.terms(), entry.adapter.videos(entry.root)
@@ -110,6 +183,7 @@ def _check(entry: SourceEntry, found: dict[str, list[dict[str, Any]]]) -> None:
             "source": entry.name,
             "dataset": entry.dataset,
             "licence": terms.licence.name,
+            "terms": ", ".join(_attributes(terms)) or "none stated",
             "may be released": terms.may_be_released,
             "videos": len(videos),
             "records": ", ".join(f"{labels[kind].height} {kind}" for kind in NATIVE if labels[kind].height),
@@ -124,7 +198,50 @@ def _check(entry: SourceEntry, found: dict[str, list[dict[str, Any]]]) -> None:
     ):
         if lacking:
             problem("warning", name, len(lacking), lacking[0])
+    apart = _clock_disagreements(entry, videos, labels)
+    if apart:
+        problem("warning", "clock_disagreement", len(apart), apart[0])
     found["unmapped"] += _unmapped(entry, labels)
+
+
+def _attributes(terms: Terms) -> list[str]:
+    licence = terms.licence
+    said = {
+        "non-commercial": licence.non_commercial,
+        "share-alike": licence.share_alike,
+        "no derivatives": licence.no_derivatives,
+        "no redistribution": not licence.redistribution,
+        f"consent: {terms.consent_scope}": terms.consent_scope is not None,
+    }
+    return [name for name, holds in said.items() if holds]
+
+
+def _clock_disagreements(entry: SourceEntry, videos: list[NativeVideo], labels: NativeLabels) -> list[str]:
+    """Video files whose frame rate is not that of their labels, or that end before them, each with what was found."""
+    counting = pl.col("start_frame").is_not_null()
+    framed = [labels["intervals"].filter(counting).select("video", frame_index="end_frame")]
+    framed += [labels[kind].select("video", "frame_index") for kind in FRAME_LABELS]
+    last = dict(pl.concat(framed).group_by("video").agg(pl.col("frame_index").max()).iter_rows())
+    timed = labels["intervals"].filter(~counting).group_by("video").agg(pl.col("end_s").max())
+    until = dict(timed.iter_rows())
+    found = []
+    for one in videos:
+        path = entry.root / one.path if one.path and one.media == "video" else None
+        if path is None or not path.is_file():
+            continue
+        try:
+            seconds, _, _, rate = duration(path)
+        except MediaError as error:
+            found.append(f"{one.video}: {error}")
+            continue
+        end_s = until.get(one.video, 0.0)
+        if one.video in last:
+            if abs(rate - one.frame_rate) > 0.01 * rate:
+                found.append(f"{one.video}: labels count {one.frame_rate:g} frames a second, {one.path} has {rate:g}")
+            end_s = max(end_s, (last[one.video] - one.first_index) / max(rate, 1e-6))
+        if end_s > seconds + 1:
+            found.append(f"{one.video}: labels until {end_s:.1f} s, {one.path} ends at {seconds:.1f} s")
+    return found
 
 
 def _unmapped(entry: SourceEntry, labels: NativeLabels) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from itertools import combinations
 import polars as pl
 
 from surgsigma_dagster.identity.registry import facts, family_of, is_format
-from surgsigma_dagster.schema.tables import conform
+from surgsigma_dagster.schema.tables import TABLES, conform
 
 
 @dataclass(frozen=True)
@@ -89,4 +89,5 @@ def overlaps(
                 "found_by_content": [f"{row['video_a']} = {row['video_b']}: {row['why']}" for row in found.to_dicts()],
             }
         )
-    return conform("source_overlaps", pl.DataFrame(rows, schema_overrides={"found_by_content": pl.List(pl.String)}))
+    types = {name: column.dtype for name, column in TABLES["source_overlaps"].columns().items()}
+    return conform("source_overlaps", pl.DataFrame(rows, schema=types))

@@ -65,7 +65,10 @@ def _allowed(scene: pl.DataFrame, concepts: pl.DataFrame, terms: pl.DataFrame) -
         .drop_nulls()
         .unique()
     )
-    looks = pl.concat_str(pl.col("name"), pl.col("appearance").fill_null(""), separator=" . ")
+    # A verb's forms may be another concept's name: "suturing" is a step, too.
+    looks = pl.concat_str(
+        "name", *(pl.col(part).fill_null("") for part in ("gerund", "third_person", "appearance")), separator=" . "
+    )
     told = pl.concat_str(looks, "definition", separator=" . ")
     by_concept = (
         concepts.select("concept_id", looks=looks, told=told)
@@ -150,6 +153,7 @@ def verify(
         for term in terms.filter(pl.col("concept_id").str.starts_with("instrument/"))["term"].unique().sort()
         for word in _MANY
     ]
+    counted.sort(key=len, reverse=True)  # "two suction rods" is no "two suction"
     whole = pl.concat_str(*LEVELS, separator=" ")
     early = pl.concat_str("perception", "relation", separator=" ")
     withheld: pl.Expr = pl.lit(None, pl.String)
@@ -179,7 +183,7 @@ def verify(
             _mentions(early, terms).list.set_difference(pl.col("early_terms")),
             _mentions(whole, terms).list.set_difference(pl.col("terms")),
         ),
-        miscounted=_spaced(whole).str.extract_many(counted).list.set_difference(pl.col("counts")),
+        miscounted=_spaced(whole).str.extract_many(counted, leftmost=True).list.set_difference(pl.col("counts")),
         uncounted=whole.str.extract_all(r"\d+").list.set_difference(pl.col("numbers")),
         early=_mentions(early, terms).list.set_intersection(pl.col("withheld_terms")),
         giveaway=whole.str.extract(GIVEAWAYS),

@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from surgsigma_dagster.sources.adapter import Adapter, Terms, adapters, stated_licence
+from surgsigma_dagster.sources.bucket import is_bucket, mirror
 from surgsigma_dagster.sources.errors import SourceError
 
 # "__" parts source from video in partition keys.
@@ -25,11 +26,22 @@ class SourceEntry(BaseModel):
     may_be_released: bool | None = None  # an explicit grant, or an explicit refusal
     aliases: Path | None = None  # more verbatim values for this source, in the alias file format
     frames_every_s: Annotated[float, Field(gt=0)] = 1.0  # sampling grid for labels that span time
+    _bucket: str | None = PrivateAttr(None)  # where `root` is mirrored from
 
     @property
     def adapter(self) -> Adapter:
         """The adapter of the entry's dataset."""
         return adapters()[self.dataset]
+
+    @property
+    def location(self) -> str:
+        """The folder or bucket that the source lies in."""
+        return self._bucket or str(self.root)
+
+    def fetch(self) -> None:
+        """Bring the mirror of a bucket up to date; a folder is what it is. Raises `SourceError`."""
+        if self._bucket:
+            mirror(self._bucket, self.root)
 
     def terms(self) -> Terms:
         """The source's terms: the dataset's or the sidecar's, where the entry does not decide otherwise."""
@@ -50,6 +62,7 @@ class SourcesConfig(BaseModel):
 
     sources: Annotated[list[SourceEntry], Field(min_length=1)]
     seed: int = 7
+    mirror: Path = Path("mirror")  # holds copies of sources in buckets, a folder each
     splits: Path | None = None  # procedure_id: split, overriding the defaults
     # Sources by field (phase, step, instrument, criterion): who is believed where they label one instant differently.
     precedence: dict[Literal["phase", "step", "instrument", "criterion"], list[SourceName]] = {}
@@ -69,7 +82,8 @@ def load_sources(path: Path) -> SourcesConfig:
     if not path.is_file():
         raise SourceError(path, "", "a sources.yaml", "no such file")
     try:
-        config = SourcesConfig.model_validate(yaml.safe_load(path.read_text("utf-8")))
+        value = yaml.safe_load(path.read_text("utf-8"))
+        config = SourcesConfig.model_validate(value)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SourceError(path, "", "YAML", " ".join(str(error).split())) from error
     except ValidationError as error:
@@ -82,6 +96,9 @@ def load_sources(path: Path) -> SourcesConfig:
             raise SourceError(path, f"{place}.name", "a name of its own", entry.name)
         if entry.dataset not in adapters():
             raise SourceError(path, f"{place}.dataset", f"one of {', '.join(adapters())}", entry.dataset)
+        stated = str(value["sources"][number]["root"])
+        if is_bucket(stated):
+            entry._bucket, entry.root = stated, config.mirror.expanduser() / entry.name
         entry.root = (path.parent / entry.root.expanduser()).resolve()
         if entry.aliases:
             entry.aliases = (path.parent / entry.aliases.expanduser()).resolve()

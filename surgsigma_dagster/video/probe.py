@@ -80,12 +80,15 @@ def probe(path: Path, *, timeout_s: float = 600) -> Probe:
     )
 
 
-def duration(path: Path) -> tuple[float, int, int]:
-    """Seconds, width and height as the container states them, without reading the file. Raises `MediaError`."""
+def duration(path: Path) -> tuple[float, int, int, float]:
+    """Seconds, width, height and frames a second as the container states them, without reading the file.
+
+    Raises `MediaError`.
+    """
     out, _ = run(
         [
             binary("ffprobe"), "-v", "error", "-select_streams", "v:0", "-of", "json",
-            "-show_entries", "stream=width,height:format=duration", f"file:{path}",
+            "-show_entries", "stream=width,height,avg_frame_rate:format=duration", f"file:{path}",
         ],
         timeout_s=60,
     )  # fmt: skip
@@ -93,4 +96,6 @@ def duration(path: Path) -> tuple[float, int, int]:
     if not found.get("streams") or "duration" not in found.get("format", {}):
         raise MediaError(f"ffprobe: {path.name} holds no video stream")
     stream = found["streams"][0]
-    return float(found["format"]["duration"]), int(stream["width"]), int(stream["height"])
+    frames, _, seconds = stream["avg_frame_rate"].partition("/")
+    rate = float(frames) / float(seconds or 1) if float(seconds or 1) else 0.0
+    return float(found["format"]["duration"]), int(stream["width"]), int(stream["height"]), rate

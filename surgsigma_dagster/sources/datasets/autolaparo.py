@@ -55,6 +55,8 @@ class AutoLaparo(Adapter):
     licence = CC_BY_NC_SA
     citation = "Wang et al., AutoLaparo, MICCAI 2022, arXiv:2208.02049"
     url = "https://autolaparo.github.io"
+    format_source = "owner's documentation"
+    yields = ("intervals:phase", "masks:object")
     signature = (
         *(f"{base}labels/label_[0-9][0-9].txt" for base in PHASE_BASES),
         *(f"{base}imgs/{'[0-9]' * 6}.jpg" for base in MASK_BASES),

@@ -42,6 +42,8 @@ class Cataract101(Adapter):
     licence = Licence("CC-BY-NC-4.0", "https://creativecommons.org/licenses/by-nc/4.0/", non_commercial=True)
     citation = "Schoeffmann et al., Cataract-101, ACM MMSys 2018, doi:10.1145/3204949.3208137"
     url = "http://ftp.itec.aau.at/datasets/ovid/cat-101/"
+    format_source = "users' reports"
+    yields = ("intervals:phase",)
     signature = FILES
 
     def detect(self, root: Path) -> str | None:

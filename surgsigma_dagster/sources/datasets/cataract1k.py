@@ -48,6 +48,8 @@ class Cataract1K(Adapter):
     licence = Licence("CC-BY-4.0", "https://creativecommons.org/licenses/by/4.0/")
     citation = "Ghamsarian et al., Cataract-1K, 2023, arXiv:2312.06295"
     url = "https://github.com/Negin-Ghamsarian/Cataract-1K"
+    format_source = "users' reports"
+    yields = ("boxes:object", "intervals:phase", "masks:object")
     signature = (*PHASES, *COCO)
 
     def videos(self, root: Path) -> list[NativeVideo]:

@@ -39,6 +39,8 @@ class Cholec80(Adapter):
     licence = CC_BY_NC_SA
     citation = "Twinanda et al., EndoNet, IEEE TMI 2017, arXiv:1602.03012"
     url = "http://camma.u-strasbg.fr/datasets"
+    format_source = "users' reports"
+    yields = ("intervals:phase", "presences:instrument")
     signature = ("phase_annotations/video*-phase.txt", "tool_annotations/video*-tool.txt")
 
     def videos(self, root: Path) -> list[NativeVideo]:

@@ -28,6 +28,8 @@ class Cholec80Vqa(Adapter):
     licence = CC_BY_NC_SA
     citation = "Seenivasan et al., Surgical-VQA, MICCAI 2022, arXiv:2206.11053"
     url = "https://github.com/lalithjets/Surgical_VQA"
+    format_source = "owner's documentation"
+    yields = ("questions:answer", "questions:text")
     signature = tuple(f"{form}/[0-9]*/*_QA.txt" for form in FORMS)
 
     def videos(self, root: Path) -> list[NativeVideo]:

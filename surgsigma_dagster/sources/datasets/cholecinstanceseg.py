@@ -58,6 +58,8 @@ class CholecInstanceSeg(Adapter):
     )
     citation = "Alabi et al., CholecInstanceSeg, 2024, arXiv:2406.16039"
     url = "https://github.com/labdeeman7/cholec_instance_seg"
+    format_source = "real files"
+    yields = ("masks:instrument", "presences:instrument")
     tested_on_real_files = True
     signature = tuple(f"*/*/ann_dir/{part}_VID*.json" for part in FRAME_RATES)
     splits = {r"^train/": "train", r"^val/": "val", r"^test/": "test"}

@@ -49,6 +49,8 @@ class CholecSeg8k(Adapter):
     licence = CC_BY_NC_SA
     citation = "Hong et al., CholecSeg8k, 2020, arXiv:2012.12453"
     url = "https://www.kaggle.com/datasets/newslab/cholecseg8k"
+    format_source = "users' reports"
+    yields = ("masks:object", "presences:object")
     signature = (MASKS,)
 
     def videos(self, root: Path) -> list[NativeVideo]:

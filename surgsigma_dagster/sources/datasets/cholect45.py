@@ -40,6 +40,8 @@ class CholecT45(Adapter):
     licence = CC_BY_NC_SA
     citation = "Nwoye and Padoy, Data Splits and Metrics, 2022, arXiv:2204.05235"
     url = "https://github.com/CAMMA-public/cholect45"
+    format_source = "owner's documentation"
+    yields = ("presences:instrument", "triplets")
     signature = ("triplet/VID*.txt",)
 
     def videos(self, root: Path) -> list[NativeVideo]:

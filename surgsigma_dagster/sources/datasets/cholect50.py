@@ -57,6 +57,8 @@ class CholecT50(Adapter):
     licence = CC_BY_NC_SA
     citation = "Nwoye et al., Rendezvous, Medical Image Analysis 2022, arXiv:2109.03223"
     url = "https://github.com/CAMMA-public/cholect50"
+    format_source = "real files"
+    yields = ("boxes:instrument", "intervals:phase", "triplets")
     tested_on_real_files = True
     signature = ("labels/VID*.json",)
 

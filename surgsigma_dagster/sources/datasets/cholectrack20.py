@@ -77,6 +77,8 @@ class CholecTrack20(Adapter):
     licence = CC_BY_NC_SA
     citation = "Nwoye et al., CholecTrack20, CVPR 2025, arXiv:2312.07352"
     url = "https://github.com/CAMMA-public/cholectrack20"
+    format_source = "owner's documentation"
+    yields = ("boxes:instrument", "intervals:event", "intervals:phase", "presences:instrument")
     signature = tuple(f"{split}/VID*/*.json" for split in SPLITS)
     splits = {r"^Training/": "train", r"^Validation/": "val", r"^Testing/": "test"}
 

@@ -42,6 +42,8 @@ class CocoFolder(Adapter):
     licence = Licence("stated by source.yaml", redistribution=False)
     citation = "not published"
     url = ""
+    format_source = "docs/sources.md"
+    yields = ("boxes:object", "masks:object")
     signature = PLACES
 
     def detect(self, root: Path) -> str | None:

@@ -45,6 +45,8 @@ class Endoscapes(Adapter):
     licence = CC_BY_NC_SA
     citation = "Murali et al., The Endoscapes Dataset, 2023, arXiv:2312.12429"
     url = "https://github.com/CAMMA-public/Endoscapes"
+    format_source = "owner's documentation"
+    yields = ("boxes:object", "criteria")
     signature = (f"*/{CRITERIA}", f"train/{BOXES}", f"val/{BOXES}", f"test/{BOXES}")
 
     def videos(self, root: Path) -> list[NativeVideo]:

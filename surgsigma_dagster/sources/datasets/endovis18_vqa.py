@@ -29,6 +29,8 @@ class EndoVis18Vqa(Adapter):
     licence = Licence("challenge registration", redistribution=False)
     citation = "Seenivasan et al., Surgical-VQA, MICCAI 2022, arXiv:2206.11053"
     url = "https://github.com/lalithjets/Surgical_VQA"
+    format_source = "owner's documentation"
+    yields = ("presences:instrument", "presences:tissue", "questions:answer", "questions:text", "triplets")
     signature = tuple(f"{level}seq_*/vqa/{form}/frame*_QA.txt" for level in ("", "*/") for form in FORMS)
 
     def videos(self, root: Path) -> list[NativeVideo]:

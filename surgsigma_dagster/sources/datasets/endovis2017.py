@@ -34,6 +34,8 @@ class EndoVis2017(Adapter):
     licence = Licence("challenge registration", redistribution=False)
     citation = "Allan et al., 2017 Robotic Instrument Segmentation Challenge, 2019, arXiv:1902.06426"
     url = "https://endovissub2017-roboticinstrumentsegmentation.grand-challenge.org"
+    format_source = "users' reports"
+    yields = ("masks:instrument", "presences:instrument")
     signature = tuple(f"{level}instrument_dataset_*/ground_truth/*/frame*.png" for level in LEVELS)
 
     def videos(self, root: Path) -> list[NativeVideo]:

@@ -32,6 +32,15 @@ class EndoVisVqla(Adapter):
     licence = Licence("challenge registration", redistribution=False)
     citation = "Bai et al., Surgical-VQLA, ICRA 2023, arXiv:2305.11692"
     url = "https://github.com/longbai1006/Surgical-VQLA"
+    format_source = "owner's documentation"
+    yields = (
+        "boxes:instrument",
+        "boxes:tissue",
+        "presences:instrument",
+        "presences:tissue",
+        "questions:answer",
+        "triplets",
+    )
     signature = ("seq_*/vqla/label/frame*_QA.txt", "*/seq_*/vqla/label/frame*_QA.txt", f"{FLAT}/*_QA.txt")
 
     def videos(self, root: Path) -> list[NativeVideo]:

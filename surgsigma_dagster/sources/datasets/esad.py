@@ -43,6 +43,8 @@ class Esad(Adapter):
     licence = Licence("not stated", redistribution=False)
     citation = "Bawa et al., ESAD, 2020, arXiv:2006.07164"
     url = "https://saras-esad.grand-challenge.org"
+    format_source = "users' reports"
+    yields = ("boxes:action", "intervals:action")
     signature = tuple(f"{folder}/RARP*_frame_*.txt" for folder in LABELS)
     splits = {r"^train/": "train", r"^val/": "val", r"^test": "test"}
 

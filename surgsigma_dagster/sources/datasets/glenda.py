@@ -31,6 +31,8 @@ class Glenda(Adapter):
     licence = Licence("not stated", redistribution=False)
     citation = "Leibetseder et al., GLENDA, MMM 2020, LNCS 11962:439-450"
     url = "http://ftp.itec.aau.at/datasets/GLENDA/"
+    format_source = "users' reports"
+    yields = ("masks:tissue", "presences:tissue")
     signature = (f"{DRAWN}/v_*_s_*", f"{HEALTHY}/v_*_s_*")
 
     def videos(self, root: Path) -> list[NativeVideo]:

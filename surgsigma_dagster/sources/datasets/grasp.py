@@ -49,6 +49,15 @@ class Grasp(Adapter):
     licence = Licence("not stated", redistribution=False)
     citation = "Ayobi et al., 2024, arXiv:2401.11174"
     url = "https://github.com/BCV-Uniandes/GraSP"
+    format_source = "owner's documentation"
+    yields = (
+        "boxes:instrument",
+        "intervals:phase",
+        "intervals:step",
+        "masks:instrument",
+        "presences:instrument",
+        "triplets",
+    )
     signature = tuple(f"{base}annotations/grasp_*-term_*.json" for base in BASES)
 
     def videos(self, root: Path) -> list[NativeVideo]:

@@ -72,6 +72,8 @@ class HeiChole(Adapter):
     licence = Licence("not stated", redistribution=False)
     citation = "Wagner et al., Medical Image Analysis 2023, arXiv:2109.14956"
     url = "https://www.synapse.org/heichole"
+    format_source = "users' reports"
+    yields = ("intervals:action", "intervals:phase", "presences:instrument")
     signature = tuple(f"{folder}[Hh]ei-[Cc]hole*_[Aa]nnotation_{name}.csv" for folder in FOLDERS for name in NAMES)
 
     def videos(self, root: Path) -> list[NativeVideo]:

@@ -66,6 +66,8 @@ class HeiCo(Adapter):
     licence = Licence("not stated", redistribution=False)
     citation = "Maier-Hein et al., HeiCo, Scientific Data 8, 101, 2021, arXiv:2005.03501"
     url = "https://www.synapse.org/#!Synapse:syn21903917"
+    format_source = "users' reports"
+    yields = ("intervals:phase", "masks:instrument", "presences:instrument")
     signature = (
         *(f"{kind}/*/*_Phase.csv" for kind in TYPES),
         *(f"{kind}/*/{STILLS}/*/raw.png" for kind in TYPES),

@@ -57,6 +57,8 @@ class InHouse(Adapter):
     licence = Licence("in-house", redistribution=False)
     citation = "not published"
     url = ""
+    format_source = "docs/sources.md"
+    yields = tuple(f"intervals:{track}" for track in TRACKS)
     signature = (SIDECAR,)
 
     def detect(self, root: Path) -> str | None:

@@ -32,6 +32,8 @@ class Jigsaws(Adapter):
     licence = Licence("research agreement", redistribution=False)
     citation = "Ahmidi et al., IEEE Trans. Biomed. Eng. 64:2025-2041, 2017"
     url = "https://cirl.lcsr.jhu.edu/research/hmm/datasets/jigsaws_release/"
+    format_source = "owner's documentation"
+    yields = ("intervals:action",)
     signature = tuple(f"{task}/transcriptions/{task}_*.txt" for task in TASKS)
 
     def videos(self, root: Path) -> list[NativeVideo]:

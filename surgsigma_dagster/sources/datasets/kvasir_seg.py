@@ -42,6 +42,8 @@ class KvasirSeg(Adapter):
     licence = Licence("research and education only", non_commercial=True, redistribution=False)
     citation = "Jha et al., Kvasir-SEG, MultiMedia Modeling 2020, arXiv:1911.07069"
     url = "https://datasets.simula.no/kvasir-seg/"
+    format_source = "users' reports"
+    yields = ("boxes:tissue", "masks:tissue")
     signature = (BOXES,)
 
     def videos(self, root: Path) -> list[NativeVideo]:

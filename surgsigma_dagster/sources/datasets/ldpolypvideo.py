@@ -29,6 +29,8 @@ class LdPolypVideo(Adapter):
     licence = Licence("not stated", redistribution=False)
     citation = "Ma et al., LDPolypVideo benchmark, MICCAI 2021, pages 387-396"
     url = "https://github.com/dashishi/LDPolypVideo-Benchmark"
+    format_source = "users' reports"
+    yields = ("boxes:tissue", "presences:tissue")
     signature = tuple(f"{split}/Annotations/*/*.txt" for split in SPLITS)
 
     def videos(self, root: Path) -> list[NativeVideo]:

@@ -27,6 +27,8 @@ class M2cai16Tool(Adapter):
     licence = CC_BY_NC_SA
     citation = "Twinanda et al., EndoNet, IEEE TMI 2017, arXiv:1602.03012"
     url = "http://camma.u-strasbg.fr/m2cai2016"
+    format_source = "users' reports"
+    yields = ("presences:instrument",)
     signature = tuple(f"{glob}.txt" for glob in GLOBS)
 
     def videos(self, root: Path) -> list[NativeVideo]:

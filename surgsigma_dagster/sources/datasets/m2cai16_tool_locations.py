@@ -24,6 +24,8 @@ class M2cai16ToolLocations(Adapter):
     licence = Licence("not stated", redistribution=False)
     citation = "Jin et al., WACV 2018, arXiv:1802.08774"
     url = "https://ai.stanford.edu/~syyeung/tooldetection.html"
+    format_source = "real files"
+    yields = ("boxes:instrument",)
     tested_on_real_files = True
     signature = ("Annotations/v[0-9][0-9]_[0-9]*.xml",)
 

@@ -28,6 +28,8 @@ class M2cai16Workflow(Adapter):
     licence = CC_BY_NC_SA
     citation = "Stauder et al., The TUM LapChole dataset, 2016, arXiv:1610.09278; Twinanda et al., arXiv:1602.03012"
     url = "http://camma.u-strasbg.fr/m2cai2016"
+    format_source = "owner's documentation"
+    yields = ("intervals:phase",)
     signature = tuple(f"{glob}.txt" for glob in GLOBS)
     splits = {r"(^|/)workflow_": "train", r"(^|/)test_workflow_": "test"}
 

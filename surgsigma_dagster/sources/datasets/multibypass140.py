@@ -35,6 +35,8 @@ class MultiBypass140(Adapter):
     licence = CC_BY_NC_SA
     citation = "Lavanchy et al., IJCARS 2024, arXiv:2312.11250"
     url = "https://github.com/CAMMA-public/MultiBypass140"
+    format_source = "real files"
+    yields = ("intervals:event", "intervals:phase", "intervals:step")
     tested_on_real_files = True
     signature = ("labels/*/labels_by70/*.mp4.json",)
 

@@ -66,6 +66,8 @@ class Phakir(Adapter):
     licence = Licence("not stated", redistribution=False)
     citation = "Rueckert et al., PhaKIR dataset, 2025, arXiv:2511.06549"
     url = "https://doi.org/10.5281/zenodo.15740620"
+    format_source = "owner's documentation"
+    yields = ("intervals:phase", "masks:instrument", "presences:instrument")
     signature = ("Video_*/Video_*_Phases.csv", MASKS)
 
     def videos(self, root: Path) -> list[NativeVideo]:

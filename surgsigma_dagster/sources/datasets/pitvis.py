@@ -46,6 +46,8 @@ class PitVis(Adapter):
     licence = Licence("not stated", redistribution=False)
     citation = "Das et al., PitVis-2023 Challenge, 2024, arXiv:2409.01184"
     url = "https://doi.org/10.5522/04/26531686"
+    format_source = "users' reports"
+    yields = ("intervals:event", "intervals:step", "presences:instrument")
     signature = ("annotations_[0-9][0-9].csv",)
 
     def videos(self, root: Path) -> list[NativeVideo]:

@@ -73,6 +73,8 @@ class PsiAva(Adapter):
     licence = Licence("not stated", redistribution=False)
     citation = "Valderrama et al., MICCAI 2022, arXiv:2212.04582"
     url = "https://github.com/BCV-Uniandes/TAPIR"
+    format_source = "real files"
+    yields = ("boxes:instrument", "intervals:phase", "intervals:step", "triplets")
     tested_on_real_files = True
     signature = tuple(f"{base}{pattern}" for base in BASES for pattern in (COCO, CSV))
 

@@ -50,6 +50,8 @@ class SarRarp50(Adapter):
     licence = CC_BY_NC_SA
     citation = "Psychogyios et al., SAR-RARP50, 2023, arXiv:2401.00496"
     url = "https://github.com/surgical-vision/SAR_RARP50-evaluation"
+    format_source = "users' reports"
+    yields = ("intervals:action", "masks:object", "presences:object")
     signature = tuple(f"{folder}/video_*/action_discrete.txt" for folder in FOLDERS)
     splits = {r"^train": "train", r"^test": "test"}
 

@@ -37,6 +37,8 @@ class Scared(Adapter):
     licence = Licence("challenge registration", redistribution=False)
     citation = "Allan et al., Stereo Correspondence and Reconstruction of Endoscopic Data, 2021, arXiv:2101.01133"
     url = "https://endovissub2019-scared.grand-challenge.org"
+    format_source = "users' reports"
+    yields = ("depths",)
     signature = ("dataset_*/keyframe_*/left_depth_map.tiff", f"dataset_*/keyframe_*/{POINTS}*")
 
     def videos(self, root: Path) -> list[NativeVideo]:

@@ -66,6 +66,8 @@ class SurgSigmaV01(Adapter):
     licence = CC_BY_NC_SA
     citation = "SurgΣ, 2026, arXiv:2603.16822"
     url = "https://arxiv.org/abs/2603.16822"
+    format_source = "users' reports"
+    yields = ("boxes:instrument", "presences:instrument", "questions:text")
     signature = (RELEASE,)
 
     def videos(self, root: Path) -> list[NativeVideo]:

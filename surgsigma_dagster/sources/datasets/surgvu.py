@@ -42,6 +42,8 @@ class SurgVu(Adapter):
     licence = Licence("not stated", redistribution=False)
     citation = "Zia et al., Surgical Visual Understanding (SurgVU) Dataset, 2025, arXiv:2501.09209"
     url = "https://github.com/isi-challenges/surgVU-dataset"
+    format_source = "users' reports"
+    yields = ("intervals:event", "intervals:step")
     signature = tuple(f"{level}case_*/{file}" for file in FILES for level in LEVELS)
 
     def videos(self, root: Path) -> list[NativeVideo]:

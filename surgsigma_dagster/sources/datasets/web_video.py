@@ -13,7 +13,7 @@ from surgsigma_dagster.sources.adapter import (
     Terms,
     stated_licence,
 )
-from surgsigma_dagster.sources.datasets.in_house import MEDIA, intervals
+from surgsigma_dagster.sources.datasets.in_house import MEDIA, TRACKS, intervals
 from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.sources.readers import TEXT, is_utf8, require, table
 from surgsigma_dagster.sources.readers.captions import captions
@@ -39,6 +39,8 @@ class WebVideo(Adapter):
     licence = Licence("stated for each video", redistribution=False)
     citation = "not published"
     url = ""
+    format_source = "docs/sources.md"
+    yields = ("captions", *(f"intervals:{track}" for track in TRACKS))
     signature = (MANIFEST,)
 
     def detect(self, root: Path) -> str | None:

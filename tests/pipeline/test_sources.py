@@ -1,0 +1,152 @@
+"""Sources before a build: what lies in a folder or bucket, and everything that is wrong with it, at once."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+import s3fs
+import yaml
+
+from surgsigma_dagster.plan import detected, write_entries
+from surgsigma_dagster.sources.bucket import mirror
+from surgsigma_dagster.sources.errors import SourceError
+from tests.unit.native_releases import WRITERS as RELEASES
+
+from .conftest import built, surgsigma
+from .loopback import AWS, s3
+
+FOLDERS = {
+    "cholec80": "cholec80", "cholect50": "CholecT50", "endoscapes": "endoscapes", "in_house": "in_house",
+    "psi_ava": "psi-ava",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with s3(tmp_path_factory.mktemp("s3")) as address:
+        yield address
+
+
+@pytest.fixture
+def bucket(endpoint: str, tmp_path: Path, samples: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A bucket with two of the sample sources."""
+    for name, value in {**AWS, "AWS_ENDPOINT_URL": endpoint}.items():
+        monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()
+    name = f"sources{abs(hash(tmp_path))}"
+    fs = s3fs.S3FileSystem()
+    fs.mkdir(name)
+    for source in ("endoscapes", "psi-ava"):
+        fs.put(f"{samples / source}/", f"{name}/theatre/{source}/", recursive=True)
+    return f"s3://{name}/theatre"
+
+
+# Detection
+
+
+def test_every_sample_is_found_below_one_folder_and_written_once(samples: Path, tmp_path: Path) -> None:
+    sources = tmp_path / "sources.yaml"
+    found = surgsigma("sources", "detect", samples, "--write", sources, "--json")
+    assert sorted(json.loads(found.stdout)["added"]) == sorted(FOLDERS)
+    entries = yaml.safe_load(sources.read_text())["sources"]
+    assert {entry["dataset"]: Path(entry["root"]).name for entry in entries} == FOLDERS
+    again = surgsigma("sources", "detect", samples, "--write", sources, "--json")
+    assert json.loads(again.stdout)["added"] == []
+    assert surgsigma("sources", "check", sources, "--json").returncode == 0
+
+
+def test_an_existing_file_keeps_its_words_and_names_stay_unique(samples: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "second"
+    shutil.copytree(samples / "endoscapes", copy)
+    sources = tmp_path / "sources.yaml"
+    entry = f"- name: endoscapes  # the first\n  dataset: endoscapes\n  root: {samples}/endoscapes\n"
+    sources.write_text(f"# ours\nsources:\n{entry}seed: 3\n")
+    assert write_entries(detected(str(copy)), sources) == ["endoscapes_2"]
+    text = sources.read_text()
+    assert text.startswith(f"# ours\nsources:\n{entry}- ")
+    assert text.endswith("seed: 3\n")
+    value = yaml.safe_load(text)
+    assert [entry["name"] for entry in value["sources"]] == ["endoscapes", "endoscapes_2"]
+    assert (value["sources"][1]["root"], value["seed"]) == ("second", 3)
+
+
+def test_a_folder_without_a_dataset_is_said_to_hold_none(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("nothing here")
+    assert surgsigma("sources", "detect", tmp_path, expect=1).stdout == ""
+
+
+def test_known_defects_of_a_release_are_listed(tmp_path: Path) -> None:
+    RELEASES["surgsigma_v01"](tmp_path)
+    rows = json.loads(surgsigma("sources", "defects", tmp_path, "--json").stdout)["defects"]
+    assert [row["defect"] for row in rows] == [f"S{n}" for n in range(1, 10)]
+    assert {row["defect"]: row["n"] for row in rows}["S4"] == 1
+
+
+# Checking
+
+
+def test_clocks_that_disagree_are_found_before_a_build(samples: Path, tmp_path: Path) -> None:
+    root = tmp_path / "cholec80"
+    shutil.copytree(samples / "cholec80", root)
+    phases = next((root / "phase_annotations").glob("*-phase.txt"))
+    lines = phases.read_text().splitlines()
+    more = [f"{len(lines) - 1 + k}\tPreparation" for k in range(200)]
+    phases.write_text("\n".join([*lines, *more]) + "\n")
+    (tmp_path / "sources.yaml").write_text("sources:\n  - {name: ours, dataset: cholec80, root: cholec80}\n")
+    found = json.loads(surgsigma("sources", "check", tmp_path / "sources.yaml", "--json").stdout)
+    (problem,) = [row for row in found["problems"] if row["problem"] == "clock_disagreement"]
+    assert (problem["times"], problem["example"].split(":")[0]) == (1, phases.name.removesuffix("-phase.txt"))
+    assert "labels until" in problem["example"]
+    assert found["sources"][0]["terms"] == "non-commercial, share-alike"
+
+
+# Buckets
+
+
+def test_datasets_in_a_bucket_are_named_without_fetching_their_media(bucket: str) -> None:
+    assert {(row["dataset"], row["root"]) for row in detected(bucket)} == {
+        ("endoscapes", f"{bucket}/endoscapes"), ("psi_ava", f"{bucket}/psi-ava"),
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_build_from_a_bucket_makes_what_a_build_from_the_folder_makes(
+    bucket: str, samples: Path, tmp_path: Path
+) -> None:
+    homes = {}
+    for name, root in (("near", str(samples / "endoscapes")), ("far", f"{bucket}/endoscapes")):
+        sources = tmp_path / f"{name}.yaml"
+        sources.write_text(f"sources:\n  - {{name: endoscapes, dataset: endoscapes, root: {json.dumps(root)}}}\n")
+        assert built(sources, tmp_path / name)["success"]
+        with duckdb.connect(str(tmp_path / name / "surgsigma.duckdb"), read_only=True) as connection:
+            homes[name] = {
+                table: connection.execute(f"SELECT * FROM {table} ORDER BY ALL").fetchall()
+                for table in ("videos", "criteria", "boxes", "frames", "conversations")
+            }
+    assert homes["near"] == homes["far"]
+    assert len(homes["far"]["conversations"]) > 0
+
+
+def test_a_mirror_fetches_what_is_new_and_drops_what_is_gone(bucket: str, tmp_path: Path) -> None:
+    fs, folder = s3fs.S3FileSystem(), tmp_path / "mirror"
+    uri = f"{bucket}/endoscapes"
+    mirror(uri, folder)
+    file = min(path for path in folder.rglob("*.json") if path.name != ".mirror.json")
+    kept = file.stat().st_mtime_ns
+    fs.pipe(f"{uri.removeprefix('s3://')}/new.txt", b"new")
+    mirror(uri, folder, fresh_s=0)
+    assert (folder / "new.txt").read_bytes() == b"new"
+    assert file.stat().st_mtime_ns == kept
+    fs.rm(f"{uri.removeprefix('s3://')}/new.txt")
+    mirror(uri, folder, fresh_s=0)
+    assert not (folder / "new.txt").exists()
+
+
+def test_a_bucket_that_cannot_be_listed_is_an_error_and_not_an_empty_source(bucket: str, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="expected objects below it, found none"):
+        mirror(f"{bucket}/nothing_here", tmp_path / "mirror")
+    with pytest.raises(SourceError, match=r"found none|can be listed"):
+        mirror("s3://no-such-bucket-anywhere/x", tmp_path / "mirror")
