@@ -1,4 +1,4 @@
-"""Context: correlated labels of one frame joined."""
+"""Context: correlated labels of one scene joined."""
 
 import dagster as dg
 
@@ -6,7 +6,7 @@ from surgsigma_dagster.assets.frames import frames
 from surgsigma_dagster.assets.identity import agreements, procedures
 from surgsigma_dagster.assets.ingestion import OWNERS
 from surgsigma_dagster.metadata import column_schema, of_table
-from surgsigma_dagster.resources.corpus import Corpus
+from surgsigma_dagster.resources.dialogues import Dialogues
 from surgsigma_dagster.schema.tables import LABELS
 
 
@@ -14,8 +14,8 @@ from surgsigma_dagster.schema.tables import LABELS
     group_name="context", owners=OWNERS, deps=[frames, procedures, agreements, *LABELS], kinds={"polars", "parquet"},
     metadata={"dagster/column_schema": column_schema("scene_context")},
 )  # fmt: skip
-def scene_context(context: dg.AssetExecutionContext, corpus: Corpus) -> dg.MaterializeResult:
-    """For each available frame, all that labels say of it: phase, step, instruments, tissues, triplets, criteria."""
-    rebuilt = corpus.write_scene_context()
+def scene_context(context: dg.AssetExecutionContext, dialogues: Dialogues) -> dg.MaterializeResult:
+    """All that labels say of one scene: a frame, a frame and a later one, or a stretch of footage with its actions."""
+    rebuilt = dialogues.write_scene_context()
     context.log.info(f"scene context: {rebuilt}")
-    return dg.MaterializeResult(metadata=of_table(corpus.lake, "scene_context", rebuilt))
+    return dg.MaterializeResult(metadata=of_table(dialogues.corpus.lake, "scene_context", rebuilt))

@@ -1,24 +1,25 @@
-"""Dialogue: every task asked of every frame whose labels answer it."""
+"""Dialogue: every task asked of every scene whose labels answer it."""
 
 import dagster as dg
 
 from surgsigma_dagster.assets.ingestion import OWNERS
 from surgsigma_dagster.assets.reasoning import reasoning
 from surgsigma_dagster.metadata import column_schema, markdown_table, of_table
-from surgsigma_dagster.resources.corpus import Corpus
+from surgsigma_dagster.resources.dialogues import Dialogues
 
 
 @dg.asset(
     group_name="dialogue", owners=OWNERS, deps=[reasoning], kinds={"polars", "parquet"},
     metadata={"dagster/column_schema": column_schema("conversations")},
 )  # fmt: skip
-def conversations(context: dg.AssetExecutionContext, corpus: Corpus) -> dg.MaterializeResult:
+def conversations(context: dg.AssetExecutionContext, dialogues: Dialogues) -> dg.MaterializeResult:
     """Training-ready conversations, open and multiple choice, each with its answer as data, labels and reasoning."""
-    rebuilt = corpus.write_conversations()
+    rebuilt = dialogues.write_conversations()
     context.log.info(f"conversations: {rebuilt}")
+    lake = dialogues.corpus.lake
     counts = (
-        corpus.lake.scan("conversations").group_by("task", "form", "split").len("conversations").collect()
+        lake.scan("conversations").group_by("task", "form", "split").len("conversations").collect()
         .sort("task", "form", "split")
     )  # fmt: skip
-    metadata = of_table(corpus.lake, "conversations", rebuilt)
+    metadata = of_table(lake, "conversations", rebuilt)
     return dg.MaterializeResult(metadata=metadata | {"by_task": dg.MetadataValue.md(markdown_table(counts))})

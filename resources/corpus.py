@@ -15,21 +15,15 @@ import polars as pl
 from dagster import ResourceDependency
 from PIL import Image
 
-from surgsigma_dagster.context.scene import scene_context
-from surgsigma_dagster.context.words import in_words
-from surgsigma_dagster.dialogue.engine import instantiate
-from surgsigma_dagster.dialogue.pools import with_pools
-from surgsigma_dagster.dialogue.task import tasks
 from surgsigma_dagster.identity.procedures import procedure_of
-from surgsigma_dagster.keys import frame_id, unit_key
-from surgsigma_dagster.quality.rejects import reject_rows, unit_reject
+from surgsigma_dagster.keys import unit_key
+from surgsigma_dagster.quality.rejects import unit_reject
 from surgsigma_dagster.quality.rules import evaluate
-from surgsigma_dagster.reasoning.grounded import chains
-from surgsigma_dagster.reasoning.verifier import verify
 from surgsigma_dagster.release.pictures import contact_sheet
 from surgsigma_dagster.resources.lake import Lake, Rebuilt, code_signature, signature
 from surgsigma_dagster.resources.listing import ContentHashes, Listed, Listing, list_sources
 from surgsigma_dagster.schema.native import NATIVE
+from surgsigma_dagster.schema.stages import REJECTING
 from surgsigma_dagster.schema.tables import LABELS, TABLES, conform, empty
 from surgsigma_dagster.sources.adapter import NativeLabels, read_labels
 from surgsigma_dagster.sources.config import SourcesConfig, load_sources
@@ -41,7 +35,7 @@ from surgsigma_dagster.vocabulary.concepts import concepts
 from surgsigma_dagster.vocabulary.harmonization import HARMONIZED, harmonize, known_values
 
 _NATIVE = tuple(f"native_{kind}" for kind in NATIVE)
-_STAGE_REJECTS = ("ingestion_rejects", "frames_rejects", "harmonization_rejects", "reasoning_rejects")
+_STAGE_REJECTS = tuple(f"{stage}_rejects" for stage in REJECTING)
 
 
 class Corpus(dg.ConfigurableResource):
@@ -188,6 +182,7 @@ class Corpus(dg.ConfigurableResource):
             "first_index": native.first_index,
             "procedure_type": native.procedure_type or entry.adapter.procedure_type,
             "media": native.media,
+            "complete": list(entry.adapter.complete),
             "media_path": native.path,
             "status": "available",
         }
@@ -261,9 +256,10 @@ class Corpus(dg.ConfigurableResource):
 
     def write_vocabulary(self) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The `concepts` and `aliases` tables."""
-        return self.write_whole("concepts", concepts()), self.write_whole("aliases", self._aliases())
+        return self.write_whole("concepts", concepts()), self.write_whole("aliases", self.known_values())
 
-    def _aliases(self) -> pl.DataFrame:
+    def known_values(self) -> pl.DataFrame:
+        """What the verbatim values of every source mean."""
         return pl.concat([known_values(entry) for entry in self.config_.sources])
 
     # Frames
@@ -322,11 +318,11 @@ class Corpus(dg.ConfigurableResource):
             folder=folder,
         )
 
-    # Labels, context, reasoning, dialogue
+    # Labels
 
     def write_harmonized(self) -> Rebuilt:
         """Unified label tables of every ingested video."""
-        found = self._aliases()
+        found = self.known_values()
         by_source = {
             str(source): signature(part.rows())
             for (source,), part in found.partition_by("source", as_dict=True).items()
@@ -336,7 +332,7 @@ class Corpus(dg.ConfigurableResource):
             for row in self.lake.read("videos").select("video_id", "width", "height").to_dicts()
         }
         code = code_signature("vocabulary")
-        videos = self._video_ids()
+        videos = self.video_ids()
         units = {
             key: signature(code, mark, by_source.get(videos[key].split("/")[0]), sizes.get(videos[key]))
             for key, mark in self.lake.marks("native_labels").items()
@@ -350,104 +346,9 @@ class Corpus(dg.ConfigurableResource):
 
         return self.lake.rebuild("harmonized", units, (*HARMONIZED, "harmonization_rejects"), make)
 
-    def _video_ids(self) -> dict[str, str]:
+    def video_ids(self) -> dict[str, str]:
+        """Video id by unit key."""
         return {unit_key(video): video for video in self.lake.read("videos")["video_id"].to_list()}
-
-    def write_scene_context(self) -> Rebuilt:
-        """Join what is known of each available frame."""
-        frames, code = self.lake.marks("frames"), code_signature("context")
-        procedures = self.lake.read("procedures")
-        placed = {
-            unit_key(video): (row["procedure_id"], row["split"])
-            for row in procedures.to_dicts()
-            for video in row["videos"]
-        }
-        overruled = self._overruled()
-        silenced = {
-            unit_key(str(video)): signature(part.rows())
-            for (video,), part in overruled.partition_by("video_id", as_dict=True).items()
-        }
-        units = {
-            key: signature(code, mark, frames.get(key), placed.get(key), silenced.get(key))
-            for key, mark in self.lake.marks("harmonized").items()
-        }
-
-        def make(keys: list[str]) -> dict[str, pl.DataFrame]:
-            labels = {kind: self.lake.read(kind, keys) for kind in LABELS}
-            frames, videos = self.lake.read("frames", keys), self.lake.read("videos", keys)
-            return {"scene_context": scene_context(frames, labels, procedures, videos, overruled)}
-
-        return self.lake.rebuild("scene_context", units, ("scene_context",), make)
-
-    def _overruled(self) -> pl.DataFrame:
-        """What is not believed on which frame: frame_id, video_id, field, concept_id, says."""
-        conflicts = self.lake.read("label_conflicts")
-        clock = self.lake.read("videos").select("video_id", "label_rate", "first_index")
-        videos = self.lake.read("procedures").select("procedure_id", video_id="videos").explode("video_id")
-        at = (pl.col("at_s") * pl.col("label_rate")).round().cast(pl.Int64) + pl.col("first_index")
-        return (
-            conflicts.select(
-                "procedure_id", "at_s", "field", source="overruled_source", concept_id="overruled_concept_id",
-                says="overruled_says",
-            )
-            .join(videos.join(clock, on="video_id"), on="procedure_id")
-            .filter(pl.col("video_id").str.starts_with(pl.concat_str("source", pl.lit("/"))))
-            .select("video_id", "field", "concept_id", "says", frame_id=frame_id(pl.col("video_id"), at))
-            .unique()
-            .sort("frame_id", "field", "concept_id")
-        )  # fmt: skip
-
-    def write_reasoning(self) -> Rebuilt:
-        """Write and verify a three-level chain for each frame and task."""
-        code = code_signature("reasoning", "context", "dialogue", "vocabulary")
-        units = {key: signature(code, mark) for key, mark in self.lake.marks("scene_context").items()}
-        vocabulary = concepts()
-
-        def make(keys: list[str]) -> dict[str, pl.DataFrame]:
-            scene = self.lake.read("scene_context", keys)
-            words = with_pools(in_words(scene, vocabulary), self._aliases(), vocabulary)
-            written = pl.concat([chains(words, task) for task in tasks().values()])
-            judged = verify(written, scene, vocabulary, {name: task.concludes for name, task in tasks().items()})
-            failed = judged.filter(pl.col("verified").cast(pl.String) != "pass")
-            rejects = reject_rows(
-                failed, stage="reasoning", rule="reasoning_not_verified",
-                reason=pl.col("verifier_reason").fill_null("the verifier did not run"),
-                locator=pl.col("reasoning_id"), n_rows=0,
-            )  # fmt: skip
-            return {"reasoning": judged, "reasoning_rejects": rejects}
-
-        return self.lake.rebuild("reasoning", units, ("reasoning", "reasoning_rejects"), make, batch=16)
-
-    def write_conversations(self) -> Rebuilt:
-        """Instantiate every task on every frame that it can be asked of."""
-        seed, code = self.config_.seed, code_signature("dialogue", "context", "vocabulary")
-        licences = {row["source"]: row["licence"] for row in self.lake.read("sources").to_dicts()}
-        videos = self._video_ids()
-        units = {
-            key: signature(code, mark, seed, licences.get(videos[key].split("/")[0]))
-            for key, mark in self.lake.marks("reasoning").items()
-            if key in videos
-        }
-        vocabulary = concepts()
-
-        def make(keys: list[str]) -> dict[str, pl.DataFrame]:
-            scene = self.lake.read("scene_context", keys)
-            images = self.lake.read("frames", keys).select("frame_id", "image_root", "image_path")
-            words = with_pools(in_words(scene, vocabulary), self._aliases(), vocabulary)
-            words = words.join(images, on="frame_id").with_columns(
-                licence=pl.col("source").replace_strict(licences, return_dtype=pl.String)
-            )
-            made = pl.concat([instantiate(words, task, seed=seed) for task in tasks().values()])
-            verdicts = self.lake.read("reasoning", keys).select(
-                "reasoning_id", verified=pl.col("verified").cast(pl.String)
-            )
-            accepted = pl.col("verified").fill_null("not run") == "pass"
-            made = made.join(verdicts, on="reasoning_id", how="left").with_columns(
-                status=pl.when(accepted).then(pl.lit("accepted")).otherwise(pl.lit("rejected"))
-            )
-            return {"conversations": made.drop("verified")}
-
-        return self.lake.rebuild("conversations", units, ("conversations",), make, batch=16)
 
     # The whole
 

@@ -10,6 +10,8 @@ import dagster as dg
 from surgsigma_dagster import assets, checks
 from surgsigma_dagster.automation import REBUILD, changed_videos, nightly_rebuild
 from surgsigma_dagster.resources.corpus import Corpus
+from surgsigma_dagster.resources.dialogues import Dialogues
+from surgsigma_dagster.resources.footage import Footage
 from surgsigma_dagster.resources.identities import Identities
 from surgsigma_dagster.resources.lake import Lake
 from surgsigma_dagster.resources.outputs import Outputs
@@ -29,8 +31,11 @@ def default_resources(root: Path, sources: Path | None = None) -> dict[str, Any]
     """
     lake = Lake(uri=os.environ.get("SURGSIGMA_LAKE", str(root / "lake")), cache_folder=str(root / "cache"))
     corpus = Corpus(sources_path=str(sources or os.environ.get("SURGSIGMA_SOURCES", root / "sources.yaml")), lake=lake)
+    footage = Footage(corpus=corpus)
     return {
         "corpus": corpus,
+        "footage": footage,
+        "dialogues": Dialogues(footage=footage),
         "identities": Identities(corpus=corpus),
         "warehouse": Warehouse(path=str(root / "surgsigma.duckdb")),
         "outputs": Outputs(folder=str(root)),

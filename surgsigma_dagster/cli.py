@@ -253,7 +253,7 @@ def list_datasets(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the table of docs/sources.md.")] = False,
 ) -> None:
     """Which datasets are read, what they feed, and on what terms."""
-    from surgsigma_dagster.dialogue.needs import tasks_fed
+    from surgsigma_dagster.dialogue.task import tasks_fed
     from surgsigma_dagster.sources.adapter import adapters
 
     rows: list[dict[str, Any]] = [

@@ -32,3 +32,9 @@ def hashed(*parts: pl.Expr | str, seed: int = 0) -> pl.Expr:
 def hashed_id(*parts: pl.Expr | str) -> pl.Expr:
     """An id of sixteen hexadecimal digits that depends on the parts alone; a null counts as empty."""
     return _joined(parts).nchash.md5().str.head(16)  # type: ignore[attr-defined]
+
+
+def clip_id(video_id: pl.Expr, start_s: pl.Expr, end_s: pl.Expr) -> pl.Expr:
+    """`video_id/start-end`, milliseconds from the first frame, eight digits each."""
+    begin, end = ((at * 1000).round().cast(pl.Int64).cast(pl.String).str.zfill(8) for at in (start_s, end_s))
+    return pl.concat_str(video_id, pl.lit("/"), begin, pl.lit("-"), end)

@@ -1,14 +1,13 @@
-"""Scene context: for each available frame, every label that speaks of it, joined into one row.
+"""Scene context: for each available frame, pair of frames or stretch of footage, every label that speaks of it.
 
-Only labels of the frame's own source are joined; a track with two different values at one instant is left null
-instead of choosing.
+Only labels of the scene's own source are joined; a track with two different values is left null instead of choosing.
 """
 
 from collections.abc import Mapping
 
 import polars as pl
 
-from surgsigma_dagster.schema.tables import ACTING, FRAME_LABELS, JUDGED, VISIBLE, conform
+from surgsigma_dagster.schema.tables import FRAME_LABELS, TABLES, conform
 
 
 def scene_context(
@@ -17,17 +16,40 @@ def scene_context(
     procedures: pl.DataFrame,
     videos: pl.DataFrame,
     overruled: pl.DataFrame | None = None,
+    *,
+    pairs: pl.DataFrame | None = None,
+    footage: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """Rows of `scene_context` for the available frames of `frames` that at least one label speaks of.
+    """Rows of `scene_context`: for each available frame that a label speaks of, for `pairs` and for `footage`.
 
     `labels`: unified label tables by kind, of the same videos. `overruled`: what another source is believed against
-    (frame_id, field, concept_id, says): such a label says nothing about that frame.
+    (frame_id, field, concept_id, says): such a label says nothing about that frame. `pairs`: as `context.motion` finds
+    them. `footage`: as `context.time` finds them.
     """
+    belongs = videos.select("video_id", "procedure_type").join(
+        procedures.select("procedure_id", "split", video_id="videos").explode("video_id", empty_as_null=True),
+        on="video_id",
+    )
+    found = [_of_frames(frames, labels, videos, belongs, overruled)]
+    if pairs is not None and pairs.height:
+        found.append(_of_pairs(pairs, found[0]))
+    if footage is not None and footage.height:
+        found.append(_of_footage(footage, labels["intervals"], belongs))
+    return conform("scene_context", _without_nulls(pl.concat(found, how="diagonal")))
+
+
+def _of_frames(
+    frames: pl.DataFrame,
+    labels: Mapping[str, pl.DataFrame],
+    videos: pl.DataFrame,
+    belongs: pl.DataFrame,
+    overruled: pl.DataFrame | None,
+) -> pl.DataFrame:
     shown = (
         frames.filter(pl.col("status") == "available")
         .select("frame_id", "video_id", "source", "frame_index", "pts_s", "width", "height")
-        .join(videos.select("video_id", "procedure_type"), on="video_id")
-        .join(procedures.select("procedure_id", "split", video_id="videos").explode("video_id"), on="video_id")
+        .join(belongs, on="video_id")
+        .join(videos.select("video_id", "complete"), on="video_id")
     )
     during = _during(shown, labels["intervals"])
     doubtful = shown.select("frame_id").clear()
@@ -48,16 +70,46 @@ def scene_context(
     )
     rows = shown
     for track in ("phase", "step", "action"):
-        rows = rows.join(_only_value(during, track), on="frame_id", how="left")
+        rows = rows.join(_only_value(during, track, "frame_id"), on="frame_id", how="left")
     for name, kind in (("instruments", "instrument"), ("tissues", "tissue")):
         rows = rows.join(_visible(labels, kind, name), on="frame_id", how="left")
-    rows = (
+    return (
         rows.join(_acting(labels["triplets"]), on="frame_id", how="left")
         .join(_judged(labels["criteria"]), on="frame_id", how="left")
         .join(_complete(labels["presences"]).join(doubtful, on="frame_id", how="anti"), on="frame_id", how="left")
+        .with_columns(tissues_complete=pl.col("complete").list.contains("tissue") & (pl.col("tissues").list.len() > 0))
         .join(used.group_by("frame_id").agg(label_ids=pl.col("label_id").unique().sort()), on="frame_id", how="inner")
+        .with_columns(scene_id="frame_id", kind=pl.lit("frame"), start_s="pts_s", cutoff_s="pts_s", end_s="pts_s")
     )
-    return conform("scene_context", _without_nulls(rows))
+
+
+def _of_pairs(pairs: pl.DataFrame, of_frames: pl.DataFrame) -> pl.DataFrame:
+    """The earlier frame's scene, and how its instruments move until the later one."""
+    own = ["scene_id", "frame_id", "later_frame_id", "motions", "label_ids"]
+    return (
+        pairs.select(*own, end_s="later_pts_s")
+        .join(of_frames.drop("scene_id", "kind", "end_s", "label_ids"), on="frame_id")
+        .with_columns(kind=pl.lit("pair"))
+    )
+
+
+def _of_footage(footage: pl.DataFrame, intervals: pl.DataFrame, belongs: pl.DataFrame) -> pl.DataFrame:
+    """Stretches of footage, with the phase and step that they lie in."""
+    spans = intervals.select("video_id", "track", "concept_id", from_s="start_s", until_s="end_s")
+    during = (
+        footage.lazy()
+        .select("scene_id", "video_id", "start_s", "cutoff_s", "end_s")
+        .join(spans.lazy(), on="video_id")
+        # What is shown, and no more: the phase that begins after the cutoff belongs to the future.
+        .filter(pl.col("from_s") < pl.max_horizontal("cutoff_s", pl.col("start_s") + 1e-6))
+        .filter(pl.col("until_s") > pl.col("start_s"))
+        .select("scene_id", pl.col("track").cast(pl.String), "concept_id")
+        .collect()
+    )
+    rows = footage.join(belongs, on="video_id")
+    for track in ("phase", "step"):
+        rows = rows.join(_only_value(during, track, "scene_id"), on="scene_id", how="left")
+    return rows
 
 
 def _believed(labels: pl.DataFrame, overruled: pl.DataFrame) -> pl.DataFrame:
@@ -72,11 +124,15 @@ def _believed(labels: pl.DataFrame, overruled: pl.DataFrame) -> pl.DataFrame:
 
 
 def _without_nulls(rows: pl.DataFrame) -> pl.DataFrame:
-    """`rows` with empty lists where a frame has nothing of a kind. (polars has no literal of lists of structs.)"""
-    for name, entry in (("instruments", VISIBLE), ("tissues", VISIBLE), ("triplets", ACTING), ("criteria", JUDGED)):
-        nothing = pl.Series("nothing", [[]] * rows.height, dtype=pl.List(entry.dtype))
-        rows = rows.with_columns(nothing).with_columns(pl.coalesce(name, "nothing").alias(name)).drop("nothing")
-    return rows.with_columns(pl.col("instruments_complete").fill_null(False))
+    """`rows` with every column of the table, and empty lists where a scene has nothing of a kind."""
+    columns = TABLES["scene_context"].columns()
+    for name, column in columns.items():
+        if name not in rows.columns:
+            rows = rows.with_columns(pl.lit(None, column.dtype).alias(name))
+        if isinstance(column.dtype, pl.List):  # polars has no literal of lists of structs
+            nothing = pl.Series("nothing", [[]] * rows.height, dtype=column.dtype)
+            rows = rows.with_columns(nothing).with_columns(pl.coalesce(name, "nothing").alias(name)).drop("nothing")
+    return rows.with_columns(pl.col("instruments_complete", "tissues_complete").fill_null(False))
 
 
 def _during(frames: pl.DataFrame, intervals: pl.DataFrame) -> pl.DataFrame:
@@ -97,9 +153,9 @@ def _during(frames: pl.DataFrame, intervals: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _only_value(during: pl.DataFrame, track: str) -> pl.DataFrame:
+def _only_value(during: pl.DataFrame, track: str, scene: str) -> pl.DataFrame:
     value = pl.when(pl.col("concept_id").n_unique() == 1).then(pl.col("concept_id").first()).alias(track)
-    return during.filter(pl.col("track") == track).group_by("frame_id").agg(value)
+    return during.filter(pl.col("track") == track).group_by(scene).agg(value)
 
 
 def _visible(labels: Mapping[str, pl.DataFrame], kind: str, name: str) -> pl.DataFrame:

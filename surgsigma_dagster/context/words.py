@@ -1,4 +1,4 @@
-"""A scene in words: the phrases that reasoning and dialogue are put together from, one row a frame.
+"""A scene in words: the phrases that reasoning and dialogue are put together from, one row a scene.
 
 Every phrase comes from the scene's own labels and the concepts' names and definitions. A phrase that the labels
 cannot support is null, never filled in.
@@ -55,16 +55,27 @@ def in_phase() -> pl.Expr:
     return pl.format("The procedure is in the phase {}. ", "phase_name").fill_null("")
 
 
+def seconds(value: pl.Expr) -> pl.Expr:
+    """A duration as English: `1 second`, `10 seconds`, `2.5 seconds`."""
+    tenths = (value * 10).round()
+    whole = tenths % 10 == 0
+    number = pl.when(whole).then((tenths / 10).cast(pl.Int64).cast(pl.String)).otherwise((tenths / 10).cast(pl.String))
+    return pl.concat_str(number, pl.when(tenths == 10).then(pl.lit(" second")).otherwise(pl.lit(" seconds")))
+
+
 def in_words(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
     """`scene` (rows of `scene_context`) with phrases beside it.
 
     Added columns, all nullable text unless said: procedure_name; phase_name, phase_definition, step_name,
-    step_definition, action_name; instruments_said (`a grasper and two hooks`), instrument_names (list), placed
-    (`a hook in the upper left`), placed_all (the same, where every instrument has a box), areas (list), looks
-    (sentences), boxes (`hook (369,0),(877,567); …`), n_boxes; tissues_said, n_tissues; acts
-    (`the hook is dissecting the gallbladder; …`, targets where they are known), triplets_said (those with a
-    target), n_acts (their number), first_doing (`the hook is dissecting the`), first_target, target_names (list), idle
-    (`the grasper`), idle_is (`is`, `are`); criteria_said (`Criterion 1: Yes. …`), n_met, n_judged.
+    step_definition, action_name, action_definition; instruments_said (`a grasper and two hooks`), instruments_the (`the
+    grasper and the hooks`), instrument_names (list), placed (`a hook in the upper left`), placed_all (the same, where
+    every instrument has a box), areas (list), looks (sentences), boxes (`hook (369,0),(877,567); …`), n_boxes;
+    tissues_said, tissue_names (list), n_tissues, tissue_boxes, n_tissue_boxes, tissue_areas (list); acts
+    (`the hook is dissecting the gallbladder; …`, targets where they are known), triplets_said (those with a target),
+    n_acts (their number), first_doing (`the hook is dissecting the`), first_target, target_names (list), idle
+    (`the grasper`), idle_is (`is`, `are`); criteria_said (`Criterion 1: Yes. …`), n_met, n_judged; of pairs motion_said
+    (sentences); of footage action_names (list), sequence (`dissection, then clipping`), story (sentences); ahead_said
+    (`3 seconds`, from the cutoff to the end).
     """
     rows = scene
     for column in ("procedure_type", "phase", "step", "action"):
@@ -84,18 +95,24 @@ def in_words(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
         _tissues(scene, concepts),
         _acts(scene, concepts),
         _criteria(scene, concepts),
+        _motions(scene, concepts),
+        _actions(scene, concepts),
     ):
-        rows = rows.join(part, on="frame_id", how="left", maintain_order="left")
+        rows = rows.join(part, on="scene_id", how="left", maintain_order="left")
     every = pl.col("n_boxes") == pl.col("instruments").list.len()
     return rows.with_columns(
         pl.when(every).then("placed").alias("placed_all"),
-        pl.col("n_boxes", "n_tissues", "n_acts", "n_met", "n_judged").fill_null(0),
-        pl.col("instrument_names", "areas", "target_names").fill_null([]),
+        pl.col("n_boxes", "n_tissues", "n_tissue_boxes", "n_acts", "n_met", "n_judged").fill_null(0),
+        pl.col("instrument_names", "areas", "tissue_names", "tissue_areas", "target_names", "action_names").fill_null(
+            []
+        ),
+        ahead_said=seconds(pl.col("end_s") - pl.col("cutoff_s")),
     )
 
 
 def _entries(scene: pl.DataFrame, column: str) -> pl.DataFrame:
-    return scene.select("frame_id", "width", "height", column).explode(column).drop_nulls(column).unnest(column)
+    listed_rows = scene.select("scene_id", "width", "height", column).explode(column, empty_as_null=True)
+    return listed_rows.drop_nulls(column).unnest(column)
 
 
 def _counted(n: pl.Expr) -> pl.Expr:
@@ -108,9 +125,10 @@ def _instruments(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
     entries = _entries(scene, "instruments").join(facts, on="concept_id", how="left", maintain_order="left")
     single = pl.concat_str("article", pl.lit(" "), "name")
     by_kind = (
-        entries.group_by("frame_id", "concept_id", maintain_order=True)
+        entries.group_by("scene_id", "concept_id", maintain_order=True)
         .agg(pl.len().alias("n"), pl.col("name", "plural", "article", "number", "appearance").first())
         .with_columns(
+            called=pl.when(pl.col("n") > 1).then(pl.coalesce("plural", "name")).otherwise("name"),
             said=pl.when(pl.col("n") == 1).then(single).otherwise(
                 pl.concat_str(_counted(pl.col("n")), pl.lit(" "), pl.coalesce("plural", "name"))
             )
@@ -118,40 +136,31 @@ def _instruments(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
     )  # fmt: skip
     several = _plural(pl.col("number")) | (pl.col("n") > 1)
     shows = pl.when(several).then(pl.lit(" show ")).otherwise(pl.lit(" shows "))
-    names = by_kind.group_by("frame_id", maintain_order=True).agg(
+    names = by_kind.group_by("scene_id", maintain_order=True).agg(
         instruments_said=pl.col("said"),
+        instruments_the=pl.concat_str(pl.lit("the "), "called"),
         instrument_names=pl.col("name"),
-        looks=pl.concat_str(
-            pl.lit("The "),
-            pl.when(pl.col("n") > 1).then(pl.coalesce("plural", "name")).otherwise("name"),
-            shows,
-            "appearance",
-            pl.lit("."),
-        )
-        .drop_nulls()
-        .str.join(" "),
+        looks=pl.concat_str(pl.lit("The "), "called", shows, "appearance", pl.lit(".")).drop_nulls().str.join(" "),
     )
-    boxed = entries.drop_nulls("x1").with_columns(
-        where=area(
-            (pl.col("x1") + pl.col("x2")) / 2 / pl.col("width"), (pl.col("y1") + pl.col("y2")) / 2 / pl.col("height")
-        )
+    boxed = _boxed(entries).with_columns(placed=pl.concat_str(single, pl.lit(" in the "), "where"))
+    places = boxed.group_by("scene_id", maintain_order=True).agg(
+        placed=pl.col("placed"),
+        boxes=pl.col("box").str.join("; "),
+        areas=pl.col("where"),
+        n_boxes=pl.len(),
     )
+    joined = names.join(places, on="scene_id", how="left", maintain_order="left")
+    return joined.with_columns(listed(pl.col(name)) for name in ("instruments_said", "instruments_the", "placed"))
+
+
+def _boxed(entries: pl.DataFrame) -> pl.DataFrame:
+    """Entries that have a box, with the area that its centre lies in and the box as text."""
+    middle = [(pl.col(f"{side}1") + pl.col(f"{side}2")) / 2 for side in ("x", "y")]
     corner = [pl.col(side).round().cast(pl.Int64) for side in ("x1", "y1", "x2", "y2")]
-    places = (
-        boxed.with_columns(
-            placed=pl.concat_str(single, pl.lit(" in the "), "where"),
-            box=pl.format("{} ({},{}),({},{})", "name", *corner),
-        )
-        .group_by("frame_id", maintain_order=True)
-        .agg(
-            placed=pl.col("placed"),
-            boxes=pl.col("box").str.join("; "),
-            areas=pl.col("where"),
-            n_boxes=pl.len(),
-        )
+    return entries.drop_nulls("x1").with_columns(
+        where=area(middle[0] / pl.col("width"), middle[1] / pl.col("height")),
+        box=pl.format("{} ({},{}),({},{})", "name", *corner),
     )
-    joined = names.join(places, on="frame_id", how="left", maintain_order="left")
-    return joined.with_columns(listed(pl.col("instruments_said")), listed(pl.col("placed")))
 
 
 def _plural(number: pl.Expr) -> pl.Expr:
@@ -159,18 +168,26 @@ def _plural(number: pl.Expr) -> pl.Expr:
 
 
 def _tissues(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
-    entries = _entries(scene, "tissues").unique(["frame_id", "concept_id"], maintain_order=True)
-    named = entries.join(concepts.select("concept_id", "name"), on="concept_id", how="left", maintain_order="left")
-    return (
-        named.group_by("frame_id", maintain_order=True)
-        .agg(tissues_said=pl.concat_str(pl.lit("the "), "name"), n_tissues=pl.len())
+    entries = _entries(scene, "tissues").join(
+        concepts.select("concept_id", "name"), on="concept_id", how="left", maintain_order="left"
+    )
+    names = (
+        entries.unique(["scene_id", "concept_id"], maintain_order=True)
+        .group_by("scene_id", maintain_order=True)
+        .agg(tissues_said=pl.concat_str(pl.lit("the "), "name"), tissue_names=pl.col("name"), n_tissues=pl.len())
         .with_columns(listed(pl.col("tissues_said")))
     )
+    places = (
+        _boxed(entries)
+        .group_by("scene_id", maintain_order=True)
+        .agg(tissue_boxes=pl.col("box").str.join("; "), tissue_areas=pl.col("where"), n_tissue_boxes=pl.len())
+    )
+    return names.join(places, on="scene_id", how="left", maintain_order="left")
 
 
 def _acts(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
     """Clauses for triplets: `acts` for those with a verb and a target, `idle` for instruments that do nothing."""
-    named = scene.select("frame_id", "triplets").explode("triplets").drop_nulls("triplets").unnest("triplets")
+    named = _entries(scene, "triplets")
     for column in ("instrument", "verb", "target"):
         named = named.join(
             concepts.select(
@@ -198,7 +215,7 @@ def _acts(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
     )
     idle = named.filter(is_idle).with_columns(clause=subject)
     return (
-        doing.group_by("frame_id", maintain_order=True)
+        doing.group_by("scene_id", maintain_order=True)
         .agg(
             acts=pl.col("clause").unique(maintain_order=True).str.join("; "),
             triplets_said=pl.col("clause").filter("full").str.join("; "),
@@ -208,7 +225,7 @@ def _acts(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
             target_names=pl.col("target_name").filter("acted_on").unique().sort(),
         )
         .join(
-            idle.group_by("frame_id", maintain_order=True)
+            idle.group_by("scene_id", maintain_order=True)
             .agg(
                 idle=pl.col("clause").unique(maintain_order=True),
                 idle_is=pl.when((pl.col("clause").n_unique() > 1) | _plural(pl.col("instrument_number")).any())
@@ -216,7 +233,7 @@ def _acts(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
                 .otherwise(pl.lit("is")),
             )
             .with_columns(listed(pl.col("idle"))),
-            on="frame_id",
+            on="scene_id",
             how="full",
             coalesce=True,
             maintain_order="left",
@@ -226,17 +243,51 @@ def _acts(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
 
 def _criteria(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
     """`Criterion 1: Yes. …` in the order of the criteria's ids."""
-    judged = scene.select("frame_id", "criteria").explode("criteria").drop_nulls("criteria").unnest("criteria")
-    number = pl.int_range(pl.len()).over("frame_id") + 1
+    judged = _entries(scene, "criteria")
+    number = pl.int_range(pl.len()).over("scene_id") + 1
     said = pl.format("Criterion {}: {}.", number, pl.when("met").then(pl.lit("Yes")).otherwise(pl.lit("No")))
     return (
         judged.join(concepts.select("concept_id", "definition"), on="concept_id", how="left", maintain_order="left")
         .with_columns(said=said)
-        .group_by("frame_id", maintain_order=True)
+        .group_by("scene_id", maintain_order=True)
         .agg(
             criteria_said=pl.col("said").str.join(" "),
             criteria_defined=pl.col("definition").str.join(" "),
             n_met=pl.col("met").sum(),
             n_judged=pl.len(),
+        )
+    )
+
+
+def _motions(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
+    """`The hook moves to the upper left. …`, in the order of the instruments' ids."""
+    moving = _entries(scene, "motions").join(
+        concepts.select("concept_id", "name"), on="concept_id", how="left", maintain_order="left"
+    )
+    return moving.group_by("scene_id", maintain_order=True).agg(
+        motion_said=pl.format("The {} {}.", "name", "move").str.join(" ")
+    )
+
+
+def _actions(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
+    """The actions of a stretch of footage as a list, a phrase and sentences, in order."""
+    happening = _entries(scene, "actions").join(
+        concepts.select("concept_id", "name"), on="concept_id", how="left", maintain_order="left"
+    )
+    place = pl.int_range(pl.len()).over("scene_id")
+    opening = (
+        pl.when(place == 0)
+        .then(pl.lit("First comes "))
+        .when(place == pl.len().over("scene_id") - 1)
+        .then(pl.lit("Finally there is "))
+        .when(place % 2 == 1)
+        .then(pl.lit("Then follows "))
+        .otherwise(pl.lit("After that comes "))
+    )
+    return (
+        happening.with_columns(told=pl.concat_str(opening, "name", pl.lit(".")))
+        .group_by("scene_id", maintain_order=True)
+        .agg(
+            action_names=pl.col("name"), sequence=pl.col("name").str.join(", then "), story=pl.col("told").str.join(" ")
         )
     )

@@ -10,71 +10,79 @@ import polars as pl
 
 from surgsigma_dagster.dialogue.task import Task
 from surgsigma_dagster.keys import hashed
-from surgsigma_dagster.schema.tables import conform
+from surgsigma_dagster.schema.tables import TABLES
 
 _SLOT = re.compile(r"\{(\w+)\}")
 _LETTERS = ["A", "B", "C", "D"]
+_COLUMNS = {name: column.dtype for name, column in TABLES["conversations"].columns().items()}
+_NO_TURNS = pl.lit([], _COLUMNS["earlier"])
+
+
+def asked(words: pl.DataFrame, task: Task) -> pl.DataFrame:
+    """The scenes of `words` that `task` can be asked of: the labels hold its answer, and its media are there."""
+    shown = [pl.col(f"{medium}_medium").is_not_null() for medium in (*task.inputs, *task.targets)]
+    return words.filter(pl.col("kind").cast(pl.String) == task.scene).filter(pl.all_horizontal(*shown) & task.eligible)
 
 
 def filled(phrasings: list[str], which: pl.Expr, slots: Mapping[str, pl.Expr]) -> pl.Expr:
-    """Phrasing number `which` of each row with its `{slots}` filled. Raises `KeyError` for an unknown slot.
+    """Phrasing number `which` of each row with its `{slots}` filled, a slot at the beginning with a capital letter.
 
-    Phrasings are cut at their slots into pieces; piece k of all phrasings is one literal column, so that a row is
-    a concatenation and nothing is searched for at run time.
+    Raises `KeyError` for an unknown slot. Phrasings are cut at their slots into pieces; piece k of all phrasings is one
+    literal column, so that a row is a concatenation and nothing is searched for at run time.
     """
     cut = [_SLOT.split(phrasing) for phrasing in phrasings]  # literal, slot, literal, slot, …, literal
     parts: list[pl.Expr] = []
     for position in range(max(map(len, cut))):
-        pieces = [pieces[position] if position < len(pieces) else None for pieces in cut]
+        pieces = [pieces[position] if position < len(pieces) else "" for pieces in cut]
         if position % 2 == 0:
-            parts.append(_gathered([piece or "" for piece in pieces], which))
+            parts.append(_gathered(pieces, which))
             continue
-        named = _gathered(pieces, which)
+        # A slot that opens its phrasing is another value than the same slot inside one.
+        opens = [position == 1 and not pieces[0] for pieces in cut]
+        keys = list(zip(pieces, opens, strict=True))
+        values = {
+            (slot, capital): _capital(slots[slot]) if capital else slots[slot]
+            for slot, capital in sorted(set(keys))
+            if slot
+        }
+        numbers = {key: number for number, key in enumerate(values)}
+        chosen = pl.lit(pl.Series([numbers.get(key, len(numbers)) for key in keys], dtype=pl.UInt8)).gather(which)
         value: pl.Expr = pl.lit("")
-        for slot in sorted({piece for piece in pieces if piece}):
-            value = pl.when(named == slot).then(slots[slot]).otherwise(value)
-        parts.append(value)
+        for key, number in numbers.items():
+            value = pl.when(chosen == number).then(values[key]).otherwise(value)
+        everywhere = len(values) == 1 and all(slot for slot, _ in keys)
+        parts.append(next(iter(values.values())) if everywhere else value)
     return pl.concat_str(parts)
 
 
-def _gathered(values: list[str] | list[str | None], which: pl.Expr) -> pl.Expr:
-    if len(set(values)) == 1:
-        return pl.lit(values[0], pl.String)
-    return which.replace_strict(list(range(len(values))), values, return_dtype=pl.String)
+def _gathered(values: list[str], which: pl.Expr) -> pl.Expr:
+    return pl.lit(values[0]) if len(set(values)) == 1 else pl.lit(pl.Series(values)).gather(which)
 
 
 def instantiate(words: pl.DataFrame, task: Task, *, seed: int) -> pl.DataFrame:
-    """Conversations of `task` for the frames of `words` (`in_words` with pools, image and licence columns)."""
-    rows = words.filter(task.eligible)
-    open_form = rows.lazy().with_columns(form=pl.lit("open"), options=pl.lit(None, pl.String))
-    wrong = task.wrong.alias("wrong")
-    choices = (
-        rows.lazy()
-        .filter(task.choosable)
-        .with_columns(wrong, form=pl.lit("multiple choice"))
-        .filter(pl.col("wrong").list.len() > 0)
-        .with_columns(_choices(task, seed))
-    )
-    return pl.concat(
-        [
-            _conversations(open_form, task, seed, _open_turns(task, seed)),
-            _conversations(choices, task, seed, _choice_turns(task, seed)),
-        ]
-    )
+    """Conversations of `task` for the scenes of `words` (`in_words` with pools, media and a column `licence`).
 
-
-def _pick(n: int, what: str, seed: int) -> pl.Expr:
-    return hashed(pl.col("conversation_id"), what, seed=seed) % n
+    Rows of `conversations`, in no particular order, all of status accepted.
+    """
+    rows = asked(words, task)
+    made = [_conversations(rows, task, seed, "open")]
+    if task.correct is not None:
+        choices = rows.filter(task.choosable).with_columns(wrong=task.wrong).filter(pl.col("wrong").list.len() > 0)
+        choices = choices.with_columns(_choices(task, seed))
+        made.append(_conversations(choices, task, seed, "multiple choice"))
+    return pl.concat(made)
 
 
 def _choices(task: Task, seed: int) -> list[pl.Expr]:
     """Options as columns item_0 … item_3: up to three wrong ones by hash, the right one at `position`, by hash."""
+    assert task.correct is not None
     n = pl.col("wrong").list.len()
     taken = pl.min_horizontal(n, pl.lit(len(_LETTERS) - 1, pl.UInt32))
-    start = hashed(pl.col("frame_id"), task.name, "start", seed=seed) % n
+    draw = hashed(pl.col("scene_id"), task.name, "options", seed=seed)
+    start = draw % n
     # A stride of at most (n - 1) / 2 keeps three places apart.
-    stride = hashed(pl.col("frame_id"), task.name, "stride", seed=seed) % pl.max_horizontal((n - 1) // 2, 1) + 1
-    position = hashed(pl.col("frame_id"), task.name, "position", seed=seed) % (taken + 1)
+    stride = draw // (1 << 16) % pl.max_horizontal((n - 1) // 2, 1) + 1
+    position = draw // (1 << 32) % (taken + 1)
 
     def wrong(k: int) -> pl.Expr:
         place = ((start + stride * k) % n).cast(pl.UInt32)
@@ -89,77 +97,108 @@ def _choices(task: Task, seed: int) -> list[pl.Expr]:
         .alias(f"item_{k}")
         for k in range(len(_LETTERS))
     ]
-    return [*items, position.cast(pl.Int64).alias("position"), task.correct.alias("right")]
+    return [*items, position.cast(pl.UInt8).alias("position"), task.correct.alias("right")]
 
 
-def _open_turns(task: Task, seed: int) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
+class _Draw:
+    """Independent choices from one hash a row: its digits in the mixed base of the numbers of phrasings."""
+
+    def __init__(self, column: str) -> None:
+        self._rest: pl.Expr = pl.col(column)
+
+    def of(self, n: int) -> pl.Expr:
+        digit, self._rest = self._rest % n, self._rest // n
+        return digit.cast(pl.UInt32)
+
+
+def _open_turns(task: Task, draw: _Draw) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
     templates = task.templates
-    question = _pick(len(templates.questions), "question", seed)
-    asked = filled(templates.questions, question, {**task.slots, "procedure": pl.col("procedure_name")})
+    number = draw.of(len(templates.questions))
+    question = filled(templates.questions, number, {**task.question_slots, "procedure": pl.col("procedure_name")})
+    rest = draw.of(1 << 16)
     answered: pl.Expr = pl.lit(None, pl.String)
-    number: pl.Expr = pl.lit(None, pl.UInt64)
+    which: pl.Expr = pl.lit(None, pl.UInt32)
+    single = len(templates.answers) == 1
     for case, phrasings in templates.answers.items():
-        which = _pick(len(phrasings), "answer", seed)
-        answered = pl.when(task.case == case).then(filled(phrasings, which, task.slots)).otherwise(answered)
-        number = pl.when(task.case == case).then(which).otherwise(number)
-    template = pl.format("{}@{}:q{}:{}{}", pl.lit(task.name), pl.lit(templates.version), question, task.case, number)
-    return asked, _capital(answered), template
+        own = rest % len(phrasings)
+        said = filled(phrasings, own, task.slots)
+        answered = said if single else pl.when(pl.col("case") == case).then(said).otherwise(answered)
+        which = own if single else pl.when(pl.col("case") == case).then(own).otherwise(which)
+    template = pl.concat_str(
+        pl.lit(f"{task.name}@{templates.version}:q"), number.cast(pl.String), pl.lit(":"), "case", which.cast(pl.String)
+    )
+    return question, answered, template
 
 
-def _choice_turns(task: Task, seed: int) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
+def _choice_turns(task: Task, draw: _Draw) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
     templates = task.templates
-    stem = _pick(len(templates.multiple_choice), "stem", seed)
-    reply = _pick(len(templates.choice_answers), "choice", seed)
-    slots = {**task.choice_slots, "procedure": pl.col("procedure_name")}
-    option = [pl.concat_str(task.option_prefix, pl.col(f"item_{k}"), task.option_suffix) for k in range(len(_LETTERS))]
+    stem, reply = draw.of(len(templates.multiple_choice)), draw.of(len(templates.choice_answers))
+    slots = {**task.question_slots, **task.choice_slots, "procedure": pl.col("procedure_name")}
+
+    def option(item: str) -> pl.Expr:
+        around = [part for part in (task.option_prefix, pl.col(item), task.option_suffix) if part is not None]
+        return _capital(pl.concat_str(around) if len(around) > 1 else around[0])
+
     lines = [
-        pl.concat_str(pl.lit(f"\n{letter}. "), _capital(text)).fill_null("")
-        for letter, text in zip(_LETTERS, option, strict=True)
+        pl.concat_str(pl.lit(f"\n{letter}. "), option(f"item_{k}")).fill_null("") for k, letter in enumerate(_LETTERS)
     ]
-    asked = pl.concat_str(filled(templates.multiple_choice, stem, slots), *lines)
-    letter = pl.col("position").replace_strict(dict(enumerate(_LETTERS)), return_dtype=pl.String)
-    right = _capital(pl.concat_str(task.option_prefix, pl.col("right"), task.option_suffix))
-    answered = filled(templates.choice_answers, reply, {"letter": letter, "option": right})
-    template = pl.format("{}@{}:m{}:c{}", pl.lit(task.name), pl.lit(templates.version), stem, reply)
-    return asked, answered.str.replace(r"([.!?])\.$", "$1"), template
+    question = pl.concat_str(filled(templates.multiple_choice, stem, slots), *lines)
+    letter = pl.lit(pl.Series(_LETTERS)).gather("position")
+    answered = filled(templates.choice_answers, reply, {"letter": letter, "option": option("right")})
+    template = pl.concat_str(
+        pl.lit(f"{task.name}@{templates.version}:m"), stem.cast(pl.String), pl.lit(":c"), reply.cast(pl.String)
+    )
+    return question, answered.str.replace(r"([.!?])\.$", "$1"), template
 
 
 def _capital(text: pl.Expr) -> pl.Expr:
     return pl.concat_str(text.str.slice(0, 1).str.to_uppercase(), text.str.slice(1))
 
 
-def _conversations(rows: pl.LazyFrame, task: Task, seed: int, turns: tuple[pl.Expr, pl.Expr, pl.Expr]) -> pl.DataFrame:
-    asked, answered, template = turns
-    form = pl.col("form").str.replace(" ", "_")
-    system = _pick(len(task.templates.system), "system", seed)
+def _conversations(rows: pl.DataFrame, task: Task, seed: int, form: str) -> pl.DataFrame:
+    draw = _Draw("draw")
+    system = draw.of(len(task.templates.system))
+    turns = _open_turns if form == "open" else _choice_turns
+    question, answered, template = turns(task, draw)
     answer = dict(task.answer)
-    said = rows.with_columns(
-        conversation_id=pl.format("{}/{}/{}", pl.lit(task.name), form, "frame_id"),
-        reasoning_id=pl.format("{}/{}", pl.lit(task.name), "frame_id"),
-    )
-    if "position" in rows.collect_schema():
-        answer["option"] = pl.col("position").replace_strict(dict(enumerate(_LETTERS)), return_dtype=pl.String)
-    said = said.with_columns(
-        task=pl.lit(task.name),
-        template_id=template,
-        asked=asked,
-        answer_text=answered,
-        system=filled(task.templates.system, system, {"procedure": pl.col("procedure_name")}),
-        answer=pl.struct(*(value.alias(name) for name, value in answer.items())).struct.json_encode(),
-        media=pl.concat_list(
-            pl.struct(
-                kind=pl.lit("image"), frame_id="frame_id", root=pl.col("image_root").cast(pl.String), path="image_path"
-            )
-        ),
-        status=pl.lit("accepted"),
-    )
+    if form == "multiple choice":
+        answer["option"] = pl.lit(pl.Series(_LETTERS)).gather("position")
+    identity = pl.concat_str(pl.lit(f"{task.name}/{form.replace(' ', '_')}/"), "scene_id")
+    own = {
+        "conversation_id": "conversation_id",
+        "task": pl.lit(task.name),
+        "form": pl.lit(form, _COLUMNS["form"]),
+        "media": _media(task.inputs),
+        "targets": _media(task.targets),
+        "system": filled(task.templates.system, system, {"procedure": pl.col("procedure_name")}),
+        "earlier": _NO_TURNS,
+        "question": question,
+        "answer_text": answered,
+        "answer": pl.struct(*(value.alias(name) for name, value in answer.items())).struct.json_encode(),
+        "negative": task.negative,
+        "reasoning_id": pl.concat_str(pl.lit(f"{task.name}/"), "scene_id"),
+        "template_id": template,
+        "licence": _licence(task),
+        "status": pl.lit("accepted", _COLUMNS["status"]),
+    }
+    return rows.with_columns(conversation_id=identity, case=task.case).with_columns(
+        draw=hashed(pl.col("conversation_id"), seed=seed)
+    ).select(
+        (pl.col(own[name]) if isinstance(own.get(name), str) else own.get(name, pl.col(name))).cast(dtype).alias(name)
+        for name, dtype in _COLUMNS.items()
+    )  # fmt: skip
 
-    def turn(role: str, column: str) -> pl.Expr:
-        return pl.struct(role=pl.lit(role), content=column)
 
-    return conform(
-        "conversations",
-        said.with_columns(
-            turns=pl.concat_list(turn("system", "system"), turn("user", "asked"), turn("assistant", "answer_text"))
-        ),
-    )
+def _media(names: tuple[str, ...]) -> pl.Expr:
+    if not names:
+        return pl.lit([], _COLUMNS["media"])
+    if len(names) > 1:
+        return pl.concat_list(f"{name}_medium" for name in names)
+    # concat_list takes microseconds a row to make lists of one struct; reshaping takes none.
+    return pl.col(f"{names[0]}_medium").reshape((-1, 1)).arr.to_list()
+
+
+def _licence(task: Task) -> pl.Expr:
+    """The source's licence, and that of the model that made a target."""
+    made = [f"{name}_licence" for name in task.targets if name in ("instrument_mask", "depth")]
+    return pl.concat_str("licence", *made, separator=" AND ", ignore_nulls=True) if made else pl.col("licence")

@@ -1,67 +1,72 @@
 """What a task is: expressions over a scene in words, and a file of phrasings.
 
-A declaration says which frames a task can be asked of, what the answer is (as data, and as the words that fill the
-templates), what level 3 of the reasoning adds and how it ends, and what wrong options look like.
+A declaration says which labels the task is made from, which scenes it can be asked of, what the model sees and what it
+is to make, what the answer is (as data, and as the words that fill the templates), what level 3 of the reasoning adds
+and how it ends, what wrong options look like, and how an answer is read back and scored.
 """
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
 from typing import Literal
 
 import polars as pl
-import yaml
-from pydantic import BaseModel, ConfigDict, Field
 
+from surgsigma_dagster.dialogue.phrasings import Templates, phrasings
 
-class Templates(BaseModel):
-    """The phrasings of one task."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    task: str
-    version: int
-    system: list[str] = Field(min_length=1)
-    questions: list[str] = Field(min_length=30)
-    multiple_choice: list[str] = Field(min_length=1)
-    answers: dict[str, list[str]]
-    choice_answers: list[str] = Field(min_length=1)
+Medium = Literal[
+    "frame", "later_frame", "smoke", "instrument_mask", "depth", "clip", "first_frame", "target_clip"
+]  # columns `<medium>_medium` of `dialogue.media.with_media`
+Grammar = Literal[
+    "names", "boxes", "concept", "triplets", "criteria", "caption", "sequence", "duration", "instruments", "medium"
+]  # how an answer is read back: `dialogue.grammar`
+Metric = Literal[
+    "set_f1", "box_f1", "accuracy", "criteria_accuracy", "caption_overlap", "seconds_off", "mask_iou", "depth_error",
+    "psnr",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Task:
-    """One task. Expressions see the columns of `context.words.in_words`."""
+    """One task. Expressions see the columns of `context.words.in_words`, `dialogue.pools` and `dialogue.media`."""
 
     name: str
     group: Literal["U", "P"]
-    media: Literal["image"]
-    eligible: pl.Expr  # frames whose labels support a true answer
+    needs: tuple[str, ...]  # kinds of native label, with their field: any one of them does
+    eligible: pl.Expr  # scenes whose labels support a true answer
     case: pl.Expr  # key of the template file's `answers`
     answer: Mapping[str, pl.Expr]  # the answer as data: concept ids, boxes in pixels, truth values
-    slots: Mapping[str, pl.Expr]  # words that fill braces in phrasings
     weighing: pl.Expr  # what level 3 says before it concludes
     conclusion: pl.Expr  # the last sentence of level 3: the answer
-    correct: pl.Expr  # the right option
-    wrong: pl.Expr  # list of options that are false of this frame
-    option_prefix: pl.Expr = field(default_factory=lambda: pl.lit(""))  # stands before every option
-    option_suffix: pl.Expr = field(default_factory=lambda: pl.lit(""))  # stands behind every option
+    grammar: Grammar
+    metric: Metric
+    scene: str = "frame"  # kind of scene that it is asked of
+    inputs: tuple[Medium, ...] = ("frame",)  # what the model sees
+    targets: tuple[Medium, ...] = ()  # what it is to make, beside words
+    slots: Mapping[str, pl.Expr] = field(default_factory=dict)  # words that fill braces in answers
+    question_slots: Mapping[str, pl.Expr] = field(default_factory=dict)  # words that questions may tell beforehand
+    negative: pl.Expr = field(default_factory=lambda: pl.lit(False))  # the true answer is that there is none
+    correct: pl.Expr | None = None  # the right option; None: the task has no multiple-choice form
+    wrong: pl.Expr = field(default_factory=lambda: pl.lit([], pl.List(pl.String)))  # options false of this scene
+    option_prefix: pl.Expr | None = None  # stands before every option
+    option_suffix: pl.Expr | None = None  # stands behind every option
     choice_slots: Mapping[str, pl.Expr] = field(default_factory=dict)  # words that fill multiple-choice stems
-    choosable: pl.Expr = field(default_factory=lambda: pl.lit(True))  # frames with a multiple-choice form
+    choosable: pl.Expr = field(default_factory=lambda: pl.lit(True))  # scenes with a multiple-choice form
     concludes: str | None = None  # column whose concept only level 3 may name
 
     @property
+    def media(self) -> Literal["image", "image pair", "clip"]:
+        """What the task is about, as the paper sorts tasks."""
+        if "clip" in self.inputs or "target_clip" in self.targets:
+            return "clip"
+        return "image pair" if self.scene == "pair" else "image"
+
+    @property
     def templates(self) -> Templates:
-        """The task's phrasings. Raises `ValueError` naming the file where it is malformed."""
-        return _templates(self.name)
-
-
-@cache
-def _templates(task: str) -> Templates:
-    text = (files("surgsigma_dagster.dialogue") / "templates" / f"{task}.yaml").read_text("utf-8")
-    return Templates.model_validate(yaml.safe_load(text))
+        """The task's phrasings. Raises `SourceError` naming file, section and entry where it is malformed."""
+        return phrasings(self.name)
 
 
 @cache
@@ -74,3 +79,9 @@ def tasks() -> dict[str, Task]:
         for module in pkgutil.iter_modules(folder.__path__, folder.__name__ + ".")
     ]
     return {task.name: task for task in sorted(found, key=lambda task: task.name)}
+
+
+def tasks_fed(yields: Iterable[str]) -> list[str]:
+    """Tasks that labels of these kinds (`boxes:instrument`, `criteria`) can be made into, by name."""
+    kinds = {*yields, "frames"}  # whatever holds labels may hold pictures
+    return [name for name, task in tasks().items() if kinds & set(task.needs)]

@@ -87,6 +87,19 @@ def _orphans(tables: Tables, child: str, column: str, parent: str, key: str) -> 
     )
 
 
+def _available() -> pl.Expr:
+    return pl.col("status").cast(pl.String) == "available"
+
+
+def _every_medium(talk: pl.LazyFrame) -> pl.LazyFrame:
+    """What conversations show and ask for, a medium a row: conversation_id, scene_id, split, task, and the medium."""
+    whose = ["conversation_id", "scene_id", "split", "task", "cutoff_s"]
+    return pl.concat(
+        talk.select(*whose, medium=column, role=pl.lit(column)).explode("medium", empty_as_null=False).unnest("medium")
+        for column in ("media", "targets")
+    )
+
+
 @rule("sources", checked=("sources", "rejects"))
 def sources_readable(tables: Tables) -> pl.LazyFrame:
     """Every source could be listed and every label file read."""
@@ -188,8 +201,10 @@ def reasoning_is_grounded(tables: Tables) -> pl.LazyFrame:
 @rule("conversations", checked=("conversations", "reasoning"))
 def no_placeholder_left(tables: Tables) -> pl.LazyFrame:
     """No turn and no reasoning holds an unfilled slot, markup or a stand-in word."""
+    before = pl.col("earlier").list.eval(pl.concat_str(pl.element().struct.field("question", "answer"), separator=" "))
     spoken = tables["conversations"].select(
-        example="conversation_id", text=pl.col("turns").list.eval(pl.element().struct.field("content")).list.join(" ")
+        example="conversation_id",
+        text=pl.concat_str("system", before.list.join(" "), "question", "answer_text", separator=" "),
     )
     thought = tables["reasoning"].select(
         example="reasoning_id", text=pl.concat_str("perception", "relation", "context", separator=" ")
@@ -199,23 +214,27 @@ def no_placeholder_left(tables: Tables) -> pl.LazyFrame:
 
 @rule("conversations")
 def conversations_are_traceable(tables: Tables) -> pl.LazyFrame:
-    """Every conversation has its reasoning, its labels, and a picture that is there."""
+    """Every conversation has its reasoning, its labels, and media that are there."""
     talk = tables["conversations"]
     labels = pl.concat([tables[kind].select("label_id") for kind in LABELS])
     unlabelled = (
         talk.select("conversation_id", "label_ids")
-        .explode("label_ids")
+        .explode("label_ids", empty_as_null=True)
         .join(labels, left_on="label_ids", right_on="label_id", how="anti")
     )
-    shown = tables["frames"].filter(pl.col("status").cast(pl.String) == "available").select("frame_id")
-    unseen = talk.explode("media").join(
-        shown, left_on=pl.col("media").struct.field("frame_id"), right_on="frame_id", how="anti"
+    there = pl.concat(
+        [
+            tables["frames"].filter(_available()).select(id="frame_id"),
+            tables["clips"].filter(_available()).select(id="clip_id"),
+            tables["dense_images"].select(id="rendition_id"),
+        ]
     )
+    unseen = _every_medium(talk).join(there, on="id", how="anti")
     return pl.concat(
         [
             _orphans(tables, "conversations", "reasoning_id", "reasoning", "reasoning_id"),
             unlabelled.select(example=pl.format("{}: label", "conversation_id")),
-            unseen.select(example=pl.format("{}: picture", "conversation_id")),
+            unseen.select(example=pl.format("{}: {}", "conversation_id", "id")),
         ]
     )
 
@@ -223,13 +242,21 @@ def conversations_are_traceable(tables: Tables) -> pl.LazyFrame:
 @rule("procedures", checked=("conversations",))
 def one_split_per_procedure(tables: Tables) -> pl.LazyFrame:
     """No procedure, and no identical picture, is in two splits, across all sources and tasks."""
-    talk = tables["conversations"].select("procedure_id", "frame_id", pl.col("split").cast(pl.String))
-    pictures = talk.join(tables["frames"].select("frame_id", "sha256"), on="frame_id")
+    talk = tables["conversations"].select("procedure_id", "scene_id", pl.col("split").cast(pl.String))
+    hashed = pl.concat(
+        [
+            tables["frames"].select("sha256", id="frame_id"),
+            tables["clips"].select("sha256", id="clip_id"),
+            tables["dense_images"].select("sha256", id="rendition_id"),
+        ]
+    )
+    media = _every_medium(tables["conversations"]).select("scene_id", "id", pl.col("split").cast(pl.String)).unique()
+    pictures = media.join(hashed, on="id")
     return pl.concat(
         [
             found.drop_nulls(key)
             .group_by(key)
-            .agg(pl.col("split").unique().sort(), shown=pl.col("frame_id").unique().sort().head(3))
+            .agg(pl.col("split").unique().sort(), shown=pl.col("scene_id").unique().sort().head(3))
             .filter(pl.col("split").list.len() > 1)
             .select(
                 example=pl.format(
@@ -268,8 +295,7 @@ def sources_agree(tables: Tables) -> pl.LazyFrame:
 @rule("conversations")
 def choices_have_one_right_option(tables: Tables) -> pl.LazyFrame:
     """Every multiple-choice question has at least two options, all different, and names one of them."""
-    asked = pl.col("turns").list.get(1).struct.field("content")
-    option = asked.str.extract_all(r"\n[A-D]\. [^\n]+")
+    option = pl.col("question").str.extract_all(r"\n[A-D]\. [^\n]+")
     texts = option.list.eval(pl.element().str.slice(4))
     letters = option.list.eval(pl.element().str.slice(1, 1))
     named = pl.col("answer").str.json_path_match("$.option")
@@ -282,14 +308,60 @@ def choices_have_one_right_option(tables: Tables) -> pl.LazyFrame:
     )
 
 
+@rule("conversations", checked=("conversations", "frames", "clips", "intervals", "scene_context"))
+def no_future_in_an_input(tables: Tables) -> pl.LazyFrame:
+    """Nothing that a model sees is later than the cutoff, and what it is to foretell begins no earlier.
+
+    Times are those of frames and clips as they were made, not those that conversations tell. An action that still lasts
+    is labelled beyond the cutoff; a coming action's label begins at it or after.
+    """
+    made = pl.concat(
+        [
+            tables["frames"].select(id="frame_id", until_s="pts_s"),
+            tables["dense_images"].join(tables["frames"], on="frame_id").select(id="rendition_id", until_s="pts_s"),
+            tables["clips"].select(id="clip_id", until_s="last_pts_s"),
+        ]
+    )
+    shown = _every_medium(tables["conversations"]).filter(
+        (pl.col("role") == "media") & ~((pl.col("kind") == "image") & pl.col("id").str.contains(r"/\d{8}-\d{8}$"))
+    )  # the first frame of a clip is as early as the clip begins
+    seen = shown.join(made, on="id", how="left")
+    late = seen.filter(
+        (pl.col("until_s") > pl.col("cutoff_s") + 1e-6)
+        | (pl.col("until_s").is_null() & pl.col("cutoff_s").is_not_null())
+    )
+    told = (
+        tables["scene_context"]
+        .join(
+            tables["intervals"].select("label_id", from_s="start_s", to_s="end_s"),
+            left_on="target_label_id",
+            right_on="label_id",
+        )
+        .select("scene_id", pl.col("kind").cast(pl.String), "cutoff_s", "from_s", "to_s")
+    )
+    known = told.filter(
+        ((pl.col("kind") == "next_action") & (pl.col("from_s") < pl.col("cutoff_s") - 1e-6))
+        | ((pl.col("kind") == "remaining") & (pl.col("to_s") <= pl.col("cutoff_s")))
+    )
+    talk = tables["conversations"].select("conversation_id", "scene_id")
+    return pl.concat(
+        [
+            late.select(
+                example=pl.format("{}: {} until {} s, cutoff {} s", "conversation_id", "id", "until_s", "cutoff_s")
+            ),
+            talk.join(known, on="scene_id").select(
+                example=pl.format("{}: the answer begins at {} s", "conversation_id", "from_s")
+            ),
+        ]
+    )
+
+
 @rule("conversations", checked=("conversations", "frames"))
 def paths_are_relative(tables: Tables) -> pl.LazyFrame:
     """No path is absolute, climbs out of its root or uses backslashes."""
     bad = r"^/|^[A-Za-z]:|\\|(^|/)\.\.(/|$)"
     frames = tables["frames"].filter(pl.col("image_path").str.contains(bad)).select(example="frame_id")
-    talk = tables["conversations"].explode("media").filter(
-        pl.col("media").struct.field("path").str.contains(bad)
-    )  # fmt: skip
+    talk = _every_medium(tables["conversations"]).filter(pl.col("path").str.contains(bad))
     return pl.concat([frames, talk.select(example="conversation_id")])
 
 

@@ -6,12 +6,21 @@ Level 1 says what is visible and where, level 2 who does what to what, level 3 w
 import polars as pl
 
 from surgsigma_dagster.context.words import sentence
+from surgsigma_dagster.dialogue.engine import asked
 from surgsigma_dagster.dialogue.task import Task
 from surgsigma_dagster.schema.tables import Reasoning
 
 GENERATOR = "grounded"
 
-_VIEW = pl.format("This is a view of the operative field during {}.", "procedure_name")
+_KIND = pl.col("kind").cast(pl.String)
+_OF_FRAMES = _KIND.is_in(["frame", "pair"])
+_VIEW = (
+    pl.when(_OF_FRAMES)
+    .then(pl.format("This is a view of the operative field during {}.", "procedure_name"))
+    .when(_KIND == "conditional")
+    .then(pl.format("The first frame shows the operative field during {}.", "procedure_name"))
+    .otherwise(pl.format("The clip shows the operative field during {}.", "procedure_name"))
+)
 _SEEN = (
     pl.when(pl.col("placed_all").is_not_null())
     .then(pl.format(" In view: {}.", "placed_all"))
@@ -44,27 +53,36 @@ _UNSETTLED = (
     .then(pl.lit("With no instrument in view, nothing acts on the tissue."))
     .otherwise(pl.lit("Which instrument acts on which tissue is left open by this single view."))
 )
-RELATION = pl.coalesce(
+# What footage shows is its actions; the one that is asked for stays for level 3.
+_OVER_TIME = (
+    pl.when(_KIND == "action")
+    .then(pl.lit("Over the clip, what the instruments do to the tissue is one action."))
+    .when(_KIND == "remaining")
+    .then(pl.lit("One action is under way, and the clip ends before it does."))
+    .otherwise("story")
+)
+_AT_ONCE = pl.coalesce(
     pl.concat_str([sentence(pl.col("acts")), _IDLE, _ACTION], separator=" ", ignore_nulls=True).replace("", None),
     _UNSETTLED,
 )
+RELATION = pl.when(_OF_FRAMES).then(_AT_ONCE).otherwise(_OVER_TIME)
 
 
 def chains(words: pl.DataFrame, task: Task) -> pl.DataFrame:
-    """One chain for each frame that `task` can be asked of: columns of `reasoning`, not yet verified.
+    """One chain for each scene that `task` can be asked of: columns of `reasoning`, not yet verified.
 
     Keeps beside them `conclusion` (the task's last sentence) for the verifier.
     """
-    rows = words.lazy().filter(task.eligible)
-    if task.concludes:
+    rows = asked(words, task).lazy()
+    if task.concludes and task.scene == "frame":
         # An action and a step may go by one name: before level 3 that would be the answer.
         told = pl.col("action_name") == pl.col(f"{task.concludes}_name")
         rows = rows.with_columns(action_name=pl.when(~told.fill_null(False)).then("action_name"))
     return (
         rows.select(
-            reasoning_id=pl.format("{}/{}", pl.lit(task.name), "frame_id"),
+            reasoning_id=pl.format("{}/{}", pl.lit(task.name), "scene_id"),
             task=pl.lit(task.name),
-            frame_id="frame_id",
+            scene_id="scene_id",
             video_id="video_id",
             source="source",
             perception=PERCEPTION,

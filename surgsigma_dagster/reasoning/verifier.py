@@ -1,4 +1,4 @@
-"""The verifier: does a chain say only what its frame's labels and their definitions say?
+"""The verifier: does a chain say only what its scene's labels and their definitions say?
 
 It reads the text alone, whoever wrote it, and holds no memory of how the generator works. A row gets pass, fail with
 the first fault found, or stays "not run"; it never gets a pass by default.
@@ -6,7 +6,7 @@ the first fault found, or stays "not run"; it never gets a pass by default.
 
 import polars as pl
 
-from surgsigma_dagster.context.words import NUMBER_WORDS
+from surgsigma_dagster.context.words import NUMBER_WORDS, seconds
 from surgsigma_dagster.schema.tables import conform
 
 LEVELS = ("perception", "relation", "context")
@@ -14,7 +14,7 @@ GIVEAWAYS = r"(?i)\b(label\w*|annotat\w*|ground truth|data ?set)\b"
 RESIDUE = r"[{}]|<[^>]*>|<\||(?i:\b(?:xxx|todo|null|nan)\b)"
 _NO_INSTRUMENT = r"(?i)\bno (?:surgical )?(?:instruments?|tools?)\b"
 _MANY = [*NUMBER_WORDS[2:], "many"]
-_NAMED_KINDS = ["instrument", "tissue", "target", "phase", "step", "criterion", "event"]
+_NAMED_KINDS = ["instrument", "tissue", "target", "phase", "step", "action", "criterion", "event"]
 
 
 def _spaced(text: pl.Expr) -> pl.Expr:
@@ -43,7 +43,7 @@ def _mentions(text: pl.Expr, terms: pl.DataFrame) -> pl.Expr:
 
 
 def _allowed(scene: pl.DataFrame, concepts: pl.DataFrame, terms: pl.DataFrame) -> pl.DataFrame:
-    """What a chain on each frame may name and count: frame_id, terms, early_terms, numbers, counts (lists).
+    """What a chain on each scene may name and count: scene_id, terms, early_terms, numbers, counts (lists).
 
     That is its own concepts' names, and whatever their definitions and looks name; before level 3 (`early_terms`)
     definitions add nothing, since they name what a thing is about, not what is in view.
@@ -52,10 +52,13 @@ def _allowed(scene: pl.DataFrame, concepts: pl.DataFrame, terms: pl.DataFrame) -
         pl.concat(
             [
                 *(
-                    scene.select("frame_id", concept_id=column)
+                    scene.select("scene_id", concept_id=column)
                     for column in ("procedure_type", "phase", "step", "action")
                 ),
-                *(_members(scene, column, "concept_id") for column in ("instruments", "tissues", "criteria")),
+                *(
+                    _members(scene, column, "concept_id")
+                    for column in ("instruments", "tissues", "criteria", "actions", "motions")
+                ),
                 *(
                     _members(scene, "triplets", part).rename({part: "concept_id"})
                     for part in ("instrument", "verb", "target")
@@ -86,52 +89,60 @@ def _allowed(scene: pl.DataFrame, concepts: pl.DataFrame, terms: pl.DataFrame) -
         )
     )
     joined = own.join(by_concept, on="concept_id")
-    flat = joined.group_by("frame_id").agg(
+    flat = joined.group_by("scene_id").agg(
         terms=pl.col("terms").explode(empty_as_null=True).drop_nulls().unique(),
         early_terms=pl.col("early_terms").explode(empty_as_null=True).drop_nulls().unique(),
         numbers=pl.col("told_numbers").explode(empty_as_null=True).drop_nulls().unique(),
     )
+    boxed = [_members(scene, column, "x1", "y1", "x2", "y2") for column in ("instruments", "tissues")]
     corners = (
-        _members(scene, "instruments", "x1", "y1", "x2", "y2")
-        .unpivot(index="frame_id")
+        pl.concat(boxed)
+        .unpivot(index="scene_id")
         .drop_nulls("value")
-        .group_by("frame_id")
+        .group_by("scene_id")
         .agg(corners=pl.col("value").round().cast(pl.Int64).cast(pl.String).unique())
     )
-    ordinals = (
-        scene.select("frame_id", n=pl.col("criteria").list.len())
-        .with_columns(ordinals=pl.int_ranges(1, pl.col("n") + 1).cast(pl.List(pl.String)))
-        .select("frame_id", "ordinals")
+    told = [seconds(pl.col("end_s") - pl.col("cutoff_s")), seconds(pl.col("cutoff_s") - pl.col("start_s"))]
+    counted = scene.select(
+        "scene_id",
+        ordinals=pl.int_ranges(1, pl.col("criteria").list.len() + 1).cast(pl.List(pl.String)),
+        durations=pl.concat_str(told, separator=" ", ignore_nulls=True).str.extract_all(r"\d+"),
     )
     several = (
         _members(scene, "instruments", "concept_id")
-        .group_by("frame_id", "concept_id")
+        .group_by("scene_id", "concept_id")
         .len("n")
         .filter(pl.col("n") > 1)
         .join(terms, on="concept_id")
         .with_columns(
             word=pl.col("n").replace_strict(dict(enumerate(NUMBER_WORDS)), default="many", return_dtype=pl.String)
         )
-        .group_by("frame_id")
+        .group_by("scene_id")
         .agg(counts=pl.format(" {} {}", "word", "term"))
     )
     return (
-        flat.join(several, on="frame_id", how="left")
-        .join(corners, on="frame_id", how="left")
-        .join(ordinals, on="frame_id", how="left")
+        flat.join(several, on="scene_id", how="left")
+        .join(corners, on="scene_id", how="left")
+        .join(counted, on="scene_id", how="left")
         .select(
-            "frame_id",
+            "scene_id",
             "terms",
             "early_terms",
             pl.col("counts").fill_null([]),
-            numbers=pl.concat_list("numbers", pl.col("corners").fill_null([]), pl.col("ordinals").fill_null([])),
+            numbers=pl.concat_list(
+                "numbers", *(pl.col(name).fill_null([]) for name in ("corners", "ordinals", "durations"))
+            ),
         )
     )
 
 
 def _members(scene: pl.DataFrame, column: str, *fields: str) -> pl.DataFrame:
     return (
-        scene.select("frame_id", column).explode(column).drop_nulls(column).unnest(column).select("frame_id", *fields)
+        scene.select("scene_id", column)
+        .explode(column, empty_as_null=True)
+        .drop_nulls(column)
+        .unnest(column)
+        .select("scene_id", *fields)
     )
 
 
@@ -145,7 +156,7 @@ def verify(
     """`chains` (rows of `reasoning` with `conclusion` beside them) with `verified` and `verifier_reason` set.
 
     `concludes`: for each task, the column of `scene` whose concept only level 3 may name, or None. A chain on a
-    frame that `scene` does not hold, or of an unknown task, stays "not run".
+    scene that `scene` does not hold, or of an unknown task, stays "not run".
     """
     terms = _terms(concepts)
     counted = [
@@ -160,15 +171,26 @@ def verify(
     for task, column in concludes.items():
         if column:
             withheld = pl.when(pl.col("task") == task).then(pl.col(column)).otherwise(withheld)
-    known = chains.join(_allowed(scene, concepts, terms), on="frame_id", how="left", maintain_order="left")
+    known = chains.join(_allowed(scene, concepts, terms), on="scene_id", how="left", maintain_order="left")
     known = known.join(
         scene.select(
-            "frame_id", "phase", "step", "instruments_complete", n_instruments=pl.col("instruments").list.len()
+            "scene_id",
+            "phase",
+            "step",
+            "action",
+            "instruments_complete",
+            n_instruments=pl.col("instruments").list.len(),
+            shown_before=pl.col("actions").list.eval(pl.element().struct.field("concept_id")),
         ),
-        on="frame_id",
+        on="scene_id",
         how="left",
         maintain_order="left",
-    ).with_columns(withheld=withheld)
+    ).with_columns(
+        # Of a sequence, what was shown before may come again.
+        withheld=pl.when(
+            (pl.col("shown_before").list.len() < 2) | ~pl.col("shown_before").list.contains(withheld)
+        ).then(withheld)
+    )
     known = known.join(
         terms.group_by("concept_id").agg(withheld_terms=pl.col("term")),
         left_on="withheld",

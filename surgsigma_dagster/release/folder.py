@@ -16,6 +16,7 @@ import polars as pl
 
 from surgsigma_dagster.schema.tables import SPLITS
 
+MEDIA = ("media", "targets")  # columns of conversations that name files
 Resolve = Callable[[str, str, str], Path]  # source, root ("lake" or "source"), path → local file
 
 
@@ -66,7 +67,8 @@ def write_release(
     (beside / "conversations").mkdir(parents=True)
     kept = conversations.filter((pl.col("status").cast(pl.String) == "accepted") & pl.col("source").is_in(names))
     media = (
-        kept.select("source", "media").explode("media").unnest("media")
+        pl.concat(kept.select("source", medium=column).explode("medium", empty_as_null=False) for column in MEDIA)
+        .unnest("medium")
         .select("source", "root", "path", released=_released_path(pl.col)).unique("released").sort("released").collect()
     )  # fmt: skip
     for source, root, path, released in media.iter_rows():
@@ -108,9 +110,12 @@ def write_release(
 
 
 def _released_path(part: Callable[[str], pl.Expr]) -> pl.Expr:
-    """Where a picture lies in the release: media/source/video/frame, or the source's own path for its images."""
-    source = part("frame_id").str.split("/").list.first()
-    in_lake = part("path").str.strip_prefix("images/").str.replace("__", "/", literal=True)
+    """Where a file lies in the release: media/source/video/…, or the source's own path for its images.
+
+    Files of the lake are `images/source__video/…`, `clips/…` and `dense/…`; their names differ among these.
+    """
+    source = part("id").str.split("/").list.first()
+    in_lake = part("path").str.replace(r"^\w+/", "").str.replace("__", "/", literal=True)
     in_source = pl.concat_str(source, pl.lit("/"), part("path"))
     return pl.concat_str(pl.lit("media/"), pl.when(part("root") == "lake").then(in_lake).otherwise(in_source))
 
@@ -130,21 +135,24 @@ def _place(original: Path, target: Path, *, link: bool) -> None:
 def _sharegpt(conversations: pl.LazyFrame, reasoning: pl.LazyFrame) -> pl.LazyFrame:
     """Rows as trainers read them: id, images, conversations (from, value), and what to filter by."""
     levels = reasoning.select("reasoning_id", "perception", "relation", "context")
-    answer = pl.col("answer_text")
     thought = pl.concat_str("perception", "relation", "context", separator="\n")
+    shown = pl.col("media").list.eval(pl.concat_str(pl.lit("<"), pl.element().struct.field("kind"), pl.lit(">\n")))
+    shown = shown.list.join("").str.replace_all("<clip>", "<video>", literal=True)
+
+    def turn(role: str, said: pl.Expr) -> pl.Expr:
+        return pl.struct(pl.lit(role).alias("from"), said.alias("value"))
+
     spoken = [
-        pl.struct(pl.lit("system").alias("from"), _content(0).alias("value")),
-        pl.struct(pl.lit("human").alias("from"), pl.concat_str(pl.lit("<image>\n"), _content(1)).alias("value")),
-        pl.struct(
-            pl.lit("gpt").alias("from"),
-            pl.format("<think>\n{}\n</think>\n<answer>{}</answer>", thought, answer).alias("value"),
-        ),
+        turn("system", pl.col("system")),
+        turn("human", pl.concat_str(shown, "question")),
+        turn("gpt", pl.format("<think>\n{}\n</think>\n<answer>{}</answer>", thought, "answer_text")),
     ]
     return (
         conversations.join(levels, on="reasoning_id", how="left")
         .select(
             id="conversation_id",
-            images=pl.col("media").list.eval(_released_path(pl.element().struct.field)),
+            media=pl.col("media").list.eval(_released_path(pl.element().struct.field)),
+            targets=pl.col("targets").list.eval(_released_path(pl.element().struct.field)),
             conversations=pl.concat_list(spoken),
             task="task",
             form=pl.col("form").cast(pl.String),
@@ -158,7 +166,3 @@ def _sharegpt(conversations: pl.LazyFrame, reasoning: pl.LazyFrame) -> pl.LazyFr
         )
         .sort("id")
     )
-
-
-def _content(turn: int) -> pl.Expr:
-    return pl.col("turns").list.get(turn).struct.field("content")

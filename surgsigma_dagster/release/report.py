@@ -144,7 +144,13 @@ def _headline(tables: Tables) -> dict[str, Any]:
         "procedures": _counts(tables["procedures"], "split"),
         "footage": hours.collect().row(0, named=True),
         "frames": _counts(frames, "status"),
-        "frames_used": talk.select(pl.col("frame_id").n_unique()).collect().item(),
+        "frames_used": talk.select("media")
+        .explode("media", empty_as_null=False)
+        .unnest("media")
+        .filter(pl.col("kind") == "image")
+        .select(pl.col("id").n_unique())
+        .collect()
+        .item(),
         "labels": {kind: n for kind in LABELS if (n := _rows(tables[kind]))},
         "conversations": _counts(talk, "form"),
         "turned_down": _counts(talk, "status").get("rejected", 0),
@@ -382,7 +388,7 @@ def _shown(tables: Tables, names: Mapping[str, str], resolve: Resolve) -> dict[s
     for table, key, columns in (
         ("conversations", "conversation_id", TABLES["conversations"].columns()),
         ("reasoning", "reasoning_id", thought),
-        ("frames", "frame_id", ("pts_s",)),
+        ("scene_context", "scene_id", ("frame_id", "start_s")),
         ("sources", "source", ("licence_url",)),
     ):
         looked_up = tables[table].select({key, *columns})
@@ -406,7 +412,7 @@ def _shown(tables: Tables, names: Mapping[str, str], resolve: Resolve) -> dict[s
             | {
                 "picture": _picture(row, of_frame, resolve),
                 "boxes": len(of_frame),
-                "spoken": [_spoken(turn) for turn in row["turns"]],
+                "spoken": _turns(row),
                 "right": answer.get("option"),
                 "long": long,
                 "answer": json.dumps(answer, ensure_ascii=False, indent=1 if long else None),
@@ -419,12 +425,19 @@ def _shown(tables: Tables, names: Mapping[str, str], resolve: Resolve) -> dict[s
     return shown
 
 
-def _spoken(turn: Mapping[str, str]) -> dict[str, Any]:
+def _turns(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What is said, turn by turn: role, text, options."""
+    asked = [*row["earlier"], {"question": row["question"], "answer": row["answer_text"]}]
+    said = [(role, turn[key]) for turn in asked for role, key in (("user", "question"), ("assistant", "answer"))]
+    return [_spoken(role, text) for role, text in [("system", row["system"]), *said]]
+
+
+def _spoken(role: str, content: str) -> dict[str, Any]:
     """A turn with its lettered options apart from its text."""
-    lines = turn["content"].split("\n")
+    lines = content.split("\n")
     options = [found.groups() for line in lines if (found := _OPTION.fullmatch(line))]
     text = "\n".join(line for line in lines if not _OPTION.fullmatch(line))
-    return {"role": turn["role"], "text": text, "options": options}
+    return {"role": role, "text": text, "options": options}
 
 
 def _picture(row: Mapping[str, Any], boxes: list[dict[str, Any]], resolve: Resolve) -> dict[str, str]:

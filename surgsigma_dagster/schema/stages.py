@@ -19,11 +19,12 @@ class _Sourced(dy.Schema):
     video_id = dy.String(description="Video")
 
 
+REJECTING = ("ingestion", "frames", "harmonization", "clips", "synthesis", "reasoning")
 STAGE_TABLES: dict[str, type[dy.Schema]] = {
     "timestamps": Timestamps,
     **{
         f"native_{kind}": type(f"Sourced{schema.__name__}", (_Sourced, schema), {"__doc__": schema.__doc__})
         for kind, schema in NATIVE.items()
     },
-    **{f"{stage}_rejects": Rejects for stage in ("ingestion", "frames", "harmonization", "reasoning")},
+    **{f"{stage}_rejects": Rejects for stage in REJECTING},
 }

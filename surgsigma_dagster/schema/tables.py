@@ -52,6 +52,9 @@ class Videos(dy.Schema):
     label_rate = dy.Float64(min=0, description="Native frames a second, as the labels count them")
     first_index = dy.Int64(description="Native number of the first frame")
     media = dy.Enum(["video", "images", "none"], description="What the source ships")
+    complete = dy.List(
+        dy.String(), description="Kinds of concept of which a labelled frame's every visible one is annotated"
+    )
     media_path = _maybe("Video file or image folder, relative to the source root")
     sha256 = _maybe("Of the video file")
     frame_rate = dy.Float64(nullable=True, description="Mean frames a second of the video file")
@@ -150,16 +153,41 @@ class Frames(dy.Schema):
 
 
 class Clips(dy.Schema):
-    """One row a stretch of footage with one step or action: where it is, not yet cut into a file."""
+    """One row a stretch of footage that some task shows or asks for, cut into a file of its own."""
 
-    clip_id = _text("video_id/track/start in milliseconds", primary_key=True)
+    clip_id = _text("video_id/start-end in milliseconds, eight digits each", primary_key=True)
     video_id = _text("Video")
     source = _text("Source id")
-    track = dy.Enum(TRACKS, description="Which track it follows")
-    concept_id = _text("What happens in it")
     start_s = dy.Float64(min=0, description="Seconds from the first frame")
     end_s = dy.Float64(min=0, description="Seconds from the first frame, exclusive")
-    label_id = _text("The interval it stands for")
+    first_pts_s = dy.Float64(nullable=True, description="Presentation time of its first frame")
+    last_pts_s = dy.Float64(nullable=True, description="Presentation time of its last frame")
+    n_frames = dy.Int64(nullable=True, description="Frames in the file")
+    clip_path = _maybe("Video file in the lake")
+    sha256 = _maybe("Of the file")
+    first_frame_path = _maybe("Its first frame, an image in the lake")
+    status = dy.Enum(["available", "absent", "quarantined"], description="Whether the clip can be used")
+    reason = _maybe("Why not")
+
+
+class DenseImages(dy.Schema):
+    """Images made for a frame: a mask, relative depth, or the frame under rendered smoke."""
+
+    rendition_id = _text("frame_id/kind", primary_key=True)
+    frame_id = _text("Frame")
+    video_id = _text("Video")
+    source = _text("Source id")
+    kind = dy.Enum(["instrument_mask", "depth", "smoke"], description="What it shows")
+    image_path = _text("Image file in the lake")
+    width = dy.Int64(min=1, description="Pixels")
+    height = dy.Int64(min=1, description="Pixels")
+    sha256 = _text("Of the image file")
+    origin = dy.Enum(
+        ["annotated", "measured", "rendered", "model"], description="Who says so; a model's are pseudo-labels for ever"
+    )
+    parameters = _text("What it was made with, JSON", min_length=2)
+    licence = _maybe("Licence of the model that made it")
+    label_ids = dy.List(dy.String(), description="Labels that it was made from")
 
 
 class _Label(dy.Schema):
@@ -316,37 +344,61 @@ ACTING = dy.Struct(
     }
 )
 JUDGED = dy.Struct({"concept_id": dy.String(), "met": dy.Bool()})
+HAPPENING = dy.Struct({"concept_id": dy.String(), "start_s": dy.Float64(), "end_s": dy.Float64()})
+MOVING = dy.Struct({"concept_id": dy.String(), "move": dy.String()})
+MEDIUM = dy.Struct(
+    {
+        "kind": dy.String(),
+        "id": dy.String(),
+        "root": dy.String(),
+        "path": dy.String(),
+        "start_s": dy.Float64(nullable=True),
+        "end_s": dy.Float64(nullable=True),
+    }
+)
+SCENES = ["frame", "pair", "action", "caption", "remaining", "next_action", "conditional"]
 
 
 class SceneContext(dy.Schema):
-    """Everything that is known of one available frame, correlated labels joined."""
+    """Everything that is known of one scene: a frame, a frame and a later one, or a stretch of footage."""
 
-    frame_id = _text("Frame", primary_key=True)
+    scene_id = _text("A frame's is its frame_id; others name video, kind and time", primary_key=True)
+    kind = dy.Enum(SCENES, description="A frame, a pair of frames, or what a stretch of footage is asked about")
     video_id = _text("Video")
     source = _text("Source id")
     procedure_id = _text("Procedure")
     procedure_type = _text("Concept id of the kind of procedure")
     split = dy.Enum(SPLITS, description="Split of the procedure")
-    pts_s = dy.Float64(nullable=True, description="Seconds from the first frame")
-    width = dy.Int64(description="Pixels")
-    height = dy.Int64(description="Pixels")
+    frame_id = _maybe("The frame, of a pair the earlier one; null for footage")
+    later_frame_id = _maybe("Of a pair: the later frame")
+    start_s = dy.Float64(nullable=True, description="Where the scene begins, seconds from the first frame")
+    cutoff_s = dy.Float64(nullable=True, description="No input shows anything later")
+    end_s = dy.Float64(nullable=True, description="End of what the answer speaks of or shows")
+    width = dy.Int64(nullable=True, description="Pixels")
+    height = dy.Int64(nullable=True, description="Pixels")
     phase = _maybe("Phase concept; null where unknown or ambiguous")
     step = _maybe("Step concept; null where unknown or ambiguous")
-    action = _maybe("Action concept; null where unknown or ambiguous")
+    action = _maybe(
+        "Action concept; of footage the basic action that the answer names; null where unknown or ambiguous"
+    )
+    actions = dy.List(HAPPENING, description="Of footage: the actions that it shows, in order")
     instruments_complete = dy.Bool(description="Every instrument in view is annotated, so that none means none")
+    tissues_complete = dy.Bool(description="Every tissue of the source's classes in view is annotated")
     instruments = dy.List(VISIBLE, description="Instruments in view, one entry an instance; boxes may be null")
     tissues = dy.List(VISIBLE, description="Tissues in view")
     triplets = dy.List(ACTING, description="Who does what to what")
     criteria = dy.List(JUDGED, description="Safety criteria, in their order")
+    motions = dy.List(MOVING, description="Of a pair: how each instrument moves from one frame to the other")
     label_ids = dy.List(dy.String(), description="Labels that this row joins")
+    target_label_id = _maybe("Of footage: the label that the answer stands on")
 
 
 class Reasoning(dy.Schema):
-    """A three-level chain for one frame and task."""
+    """A three-level chain for one scene and task."""
 
-    reasoning_id = _text("task/frame_id", primary_key=True)
+    reasoning_id = _text("task/scene_id", primary_key=True)
     task = _text("Task")
-    frame_id = _text("Frame")
+    scene_id = _text("Scene")
     video_id = _text("Video")
     source = _text("Source id")
     perception = _text("Level 1: what is visible, where", min_length=1)
@@ -358,28 +410,33 @@ class Reasoning(dy.Schema):
     label_ids = dy.List(dy.String(), description="Labels it may speak of")
 
 
-class Conversations(dy.Schema):
-    """Training-ready conversations, each traceable to labels, frame, template and reasoning."""
+TURN = dy.Struct({"task": dy.String(), "question": dy.String(), "answer": dy.String()})
 
-    conversation_id = _text("task/form/frame_id", primary_key=True)
-    task = _text("Task")
-    form = dy.Enum(["open", "multiple choice"], description="How the question is asked")
+
+class Conversations(dy.Schema):
+    """Training-ready conversations, each traceable to labels, media, template and reasoning."""
+
+    conversation_id = _text("task/form/scene_id", primary_key=True)
+    task = _text("Task; of several turns that of the last one")
+    form = dy.Enum(["open", "multiple choice", "multi turn"], description="How the question is asked")
     source = _text("Source id")
     video_id = _text("Video")
-    frame_id = _text("Frame")
+    scene_id = _text("Scene")
     procedure_id = _text("Procedure")
     split = dy.Enum(SPLITS, description="Split of the procedure")
-    media = dy.List(
-        dy.Struct({"kind": dy.String(), "frame_id": dy.String(), "root": dy.String(), "path": dy.String()}),
-        description="What the model sees",
-    )
-    turns = dy.List(dy.Struct({"role": dy.String(), "content": dy.String()}), description="system, user, assistant")
+    media = dy.List(MEDIUM, description="What the model sees")
+    targets = dy.List(MEDIUM, description="What it is to make, where the answer is more than words")
+    cutoff_s = dy.Float64(nullable=True, description="No input shows anything later")
+    system = _text("System prompt", min_length=1)
+    earlier = dy.List(TURN, description="Turns before the last one, of a conversation of several")
+    question = _text("The last question", min_length=1)
+    answer_text = _text("Its answer as text", min_length=1)
     answer = _text("Answer as structured data, JSON", min_length=2)
-    answer_text = _text("Answer as text: the last assistant turn", min_length=1)
+    negative = dy.Bool(description="The true answer is that there is none")
     reasoning_id = _text("Reasoning")
     label_ids = dy.List(dy.String(), description="Labels that the answer stands on")
     template_id = _text("Task, template file version and numbers of the phrasings")
-    licence = _text("Licence of the source", min_length=1)
+    licence = _text("Licence of the source, and of a model where one made the target", min_length=1)
     status = dy.Enum(["accepted", "rejected"], description="Rejected: its reasoning failed the verifier")
 
 
@@ -387,7 +444,10 @@ class Rejects(dy.Schema):
     """Every native row or unit that made no label, frame or conversation, and why."""
 
     reject_id = _text("Hash of the row", primary_key=True)
-    stage = dy.Enum(["ingestion", "frames", "harmonization", "reasoning"], description="Stage that turned it down")
+    stage = dy.Enum(
+        ["ingestion", "frames", "harmonization", "clips", "synthesis", "reasoning"],
+        description="Stage that turned it down",
+    )
     rule = _text("Rule, snake case")
     reason = _text("What was expected, what was found")
     source = _text("Source id")
@@ -430,6 +490,7 @@ TABLES: dict[str, type[dy.Schema]] = {
     "split_conflicts": SplitConflicts,
     "frames": Frames,
     "clips": Clips,
+    "dense_images": DenseImages,
     "intervals": Intervals,
     "presences": Presences,
     "boxes": Boxes,

@@ -167,6 +167,7 @@ class Adapter(ABC):
     url: ClassVar[str]
     format_source: ClassVar[str]  # who says what the files look like
     yields: ClassVar[tuple[str, ...]]  # kinds of label it can read, with their field: `boxes:instrument`, `criteria`
+    complete: ClassVar[tuple[str, ...]] = ()  # kinds of concept of which a labelled frame's every visible one is named
     tested_on_real_files: ClassVar[bool] = False  # else on files written from the documented format
     signature: ClassVar[tuple[str, ...]]  # globs under the root, without **; one match is this dataset
     splits: ClassVar[Mapping[str, Split]] = {}  # where the tree says so: a pattern in a file's path, and its split

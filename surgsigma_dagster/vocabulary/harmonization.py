@@ -16,7 +16,7 @@ from surgsigma_dagster.sources.config import SourceEntry
 from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.vocabulary.concepts import aliases, normalised
 
-HARMONIZED = (*LABELS, "clips", "alias_coverage")
+HARMONIZED = (*LABELS, "alias_coverage")
 UNMAPPED = "text"  # the field of values that are kept as they are and mean no concept
 _VALUE = ["source", "field", "raw_value"]
 _OWN = (
@@ -58,7 +58,7 @@ def known_values(entry: SourceEntry) -> pl.DataFrame:
 def harmonize(
     native: Mapping[str, pl.DataFrame], videos: pl.DataFrame, aliases: pl.DataFrame
 ) -> dict[str, pl.DataFrame]:
-    """Unified label tables, clips, alias coverage and rejects of the videos that `native` speaks of.
+    """Unified label tables, alias coverage and rejects of the videos that `native` speaks of.
 
     `native`: native records by kind, with `source` and `video_id`. `videos`: the `videos` table. `aliases`: of
     these sources, with columns source, field, raw_value, concept_id, by_name.
@@ -88,7 +88,6 @@ def harmonize(
             )
         )
         done[kind] = _labels(kind, frame.filter(pl.col("fault").is_null()))
-    done["clips"] = _clips(done["intervals"])
     done["rejects"] = pl.concat(rejects)
     return done
 
@@ -235,17 +234,3 @@ def _labels(kind: str, frame: pl.DataFrame) -> pl.DataFrame:
         pl.col(name).sum() if name == "n_rows" else pl.col(name).first() for name in columns if name != "label_id"
     )
     return conform(kind, merged)
-
-
-def _clips(intervals: pl.DataFrame) -> pl.DataFrame:
-    """Stretches of footage with one step or action, a second at least."""
-    return conform(
-        "clips",
-        intervals.filter(
-            pl.col("track").cast(pl.String).is_in(["step", "action"]) & (pl.col("end_s") - pl.col("start_s") >= 1)
-        )
-        .with_columns(
-            clip_id=pl.format("{}/{}/{}", "video_id", "track", (pl.col("start_s") * 1000).round().cast(pl.Int64))
-        )
-        .unique("clip_id", keep="first", maintain_order=True),
-    )

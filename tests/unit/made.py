@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from surgsigma_dagster.context.scene import scene_context
 from surgsigma_dagster.context.words import in_words
 from surgsigma_dagster.dialogue.engine import instantiate
+from surgsigma_dagster.dialogue.media import with_media
 from surgsigma_dagster.dialogue.pools import with_pools
 from surgsigma_dagster.dialogue.task import tasks
 from surgsigma_dagster.identity.procedures import procedure_of, split_of
@@ -148,7 +149,7 @@ def video_row(source: str, video: str, dataset: str, size: tuple[int, int] | Non
         "video_id": f"{source}/{video}", "source": source, "video": video, "media": "video", "status": "available",
         "listed_procedure": procedure_of(source, dataset, listed)[0], "identity_rule": "one video, one procedure",
         "procedure_type": CHOLECYSTECTOMY, "label_rate": 25.0, "first_index": 0,
-        "width": size and size[0], "height": size and size[1], "duration_s": 100.0,
+        "width": size and size[0], "height": size and size[1], "duration_s": 100.0, "complete": [],
     }  # fmt: skip
 
 
@@ -166,12 +167,21 @@ def scene(*frames: Row, source: str = "cholect50", video: str = "VID01") -> pl.D
     """Rows of `scene_context`, 854 x 480."""
     usual = {
         "video_id": f"{source}/{video}", "source": source, "procedure_id": "cholec/001", "split": "train",
-        "procedure_type": CHOLECYSTECTOMY, "width": 854, "height": 480, "instruments_complete": False,
+        "procedure_type": CHOLECYSTECTOMY, "width": 854, "height": 480, "instruments_complete": False, "kind": "frame",
+        "tissues_complete": False, "actions": [], "motions": [], "start_s": 0.0, "cutoff_s": 0.0, "end_s": 0.0,
         "instruments": [], "tissues": [], "triplets": [], "criteria": [], "label_ids": ["label"],
     }  # fmt: skip
     return table(
         "scene_context",
-        *({"frame_id": f"{source}/{video}/{number:06d}", **usual, **frame} for number, frame in enumerate(frames)),
+        *(
+            {
+                "scene_id": f"{source}/{video}/{number:06d}",
+                "frame_id": f"{source}/{video}/{number:06d}",
+                **usual,
+                **frame,
+            }
+            for number, frame in enumerate(frames)
+        ),
     )
 
 
@@ -179,9 +189,13 @@ def worded(scenes: pl.DataFrame, *datasets: str) -> pl.DataFrame:
     """What tasks see of a scene: words, pools, a picture and a licence."""
     sources = datasets or ("cholec80", "cholect50", "endoscapes")
     known_values = pl.concat([known(name, name) for name in sources])
+    words = with_pools(in_words(scenes, concepts()), known_values, concepts())
     picture = pl.concat_str(pl.lit("images/"), "frame_id", pl.lit(".jpg"))
-    return with_pools(in_words(scenes, concepts()), known_values, concepts()).with_columns(
-        image_root=pl.lit("lake"), image_path=picture, licence=pl.lit("CC-BY-NC-SA-4.0")
+    frames = scenes.drop_nulls("frame_id").select(
+        "frame_id", status=pl.lit("available"), image_root=pl.lit("lake"), image_path=picture, pts_s="start_s"
+    )
+    return with_media(words, frames, empty("dense_images"), empty("clips")).with_columns(
+        licence=pl.lit("CC-BY-NC-SA-4.0")
     )
 
 
@@ -292,7 +306,7 @@ def corpus() -> dict[str, pl.DataFrame]:
     made = harmonize(records, videos, values)
     scenes = scene_context(frames, {kind: made[kind] for kind in LABELS}, procedures, videos)
     words = with_pools(in_words(scenes, concepts()), values, concepts())
-    words = words.join(frames.select("frame_id", "image_root", "image_path"), on="frame_id").with_columns(
+    words = with_media(words, frames, empty("dense_images"), empty("clips")).with_columns(
         licence=pl.lit("CC-BY-NC-SA-4.0")
     )
     return {

@@ -29,7 +29,9 @@ _KNOWN = pl.sum_horizontal(
 TASK = Task(
     name="image_captioning",
     group="U",
-    media="image",
+    needs=("intervals:phase", "intervals:step"),
+    grammar="caption",
+    metric="caption_overlap",
     # One fact is an answer to another task; a caption joins several.
     eligible=_KNOWN >= 2,
     case=pl.lit("one"),

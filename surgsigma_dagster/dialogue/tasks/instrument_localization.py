@@ -12,7 +12,10 @@ _NONE = pl.col("instruments_complete") & (pl.col("instruments").list.len() == 0)
 TASK = Task(
     name="instrument_localization",
     group="U",
-    media="image",
+    needs=("boxes:instrument", "boxes:object"),
+    grammar="boxes",
+    metric="box_f1",
+    negative=_NONE,
     eligible=(pl.col("n_boxes") > 0) | _NONE,
     case=pl.when(_NONE).then(pl.lit("none")).when(pl.col("n_boxes") == 1).then(pl.lit("one")).otherwise(pl.lit("many")),
     answer={"boxes": _BOXED, "unit": pl.lit("pixel"), "size": pl.concat_list("width", "height")},

@@ -14,7 +14,13 @@ _SEEN = pl.col("instrument_names").list.len()
 TASK = Task(
     name="instrument_recognition",
     group="U",
-    media="image",
+    needs=(
+        "presences:instrument", "presences:object", "boxes:instrument", "boxes:object", "masks:instrument",
+        "masks:object", "triplets",
+    ),
+    grammar="names",
+    metric="set_f1",
+    negative=_N == 0,
     # Without a word on absences, an empty list is a gap; an instrument of unknown kind has no name to give.
     eligible=((_N > 0) | pl.col("instruments_complete")) & all_named(_IDS),
     case=pl.when(_N == 0).then(pl.lit("none")).when(_N == 1).then(pl.lit("one")).otherwise(pl.lit("many")),
@@ -31,9 +37,9 @@ TASK = Task(
     .otherwise(pl.format("Visible in the image: {}.", "instruments_said")),
     # By hash, not the first of the list: else one instrument is right whenever it is offered.
     correct=pl.col("instrument_names").list.get(
-        hashed(pl.col("frame_id"), "which instrument") % pl.max_horizontal(_SEEN, 1), null_on_oob=True
+        hashed(pl.col("scene_id"), "which instrument") % pl.max_horizontal(_SEEN, 1), null_on_oob=True
     ),
     wrong=others("instrument_pool", pl.col("instrument_names")),
     # An option is wrong only where its absence is known.
     choosable=pl.col("instruments_complete") & (_SEEN > 0),
-)
+)  # fmt: skip

@@ -9,7 +9,9 @@ from surgsigma_dagster.dialogue.task import Task
 TASK = Task(
     name="phase_recognition",
     group="U",
-    media="image",
+    needs=("intervals:phase",),
+    grammar="concept",
+    metric="accuracy",
     eligible=pl.col("phase").is_not_null(),
     case=pl.lit("one"),
     answer={"phase": pl.col("phase")},

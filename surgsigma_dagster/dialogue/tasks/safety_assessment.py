@@ -10,7 +10,10 @@ _ALL = pl.col("n_met") == pl.col("n_judged")
 TASK = Task(
     name="safety_assessment",
     group="U",
-    media="image",
+    needs=("criteria",),
+    grammar="criteria",
+    metric="criteria_accuracy",
+    negative=pl.col("n_met") == 0,
     eligible=pl.col("n_judged") == 3,
     case=pl.when(_ALL).then(pl.lit("achieved")).otherwise(pl.lit("not_achieved")),
     answer={

@@ -8,7 +8,9 @@ from surgsigma_dagster.dialogue.task import Task
 TASK = Task(
     name="step_recognition",
     group="U",
-    media="image",
+    needs=("intervals:step",),
+    grammar="concept",
+    metric="accuracy",
     # "No step" is a label, but no step that an image could be asked for.
     eligible=pl.col("step").is_not_null() & ~pl.col("step").str.ends_with("/no_step"),
     case=pl.lit("one"),

@@ -22,7 +22,10 @@ _IDLE = pl.format("{} {} not interacting with any tissue", "idle", "idle_is")
 TASK = Task(
     name="triplet_recognition",
     group="U",
-    media="image",
+    needs=("triplets",),
+    grammar="triplets",
+    metric="set_f1",
+    negative=pl.col("n_acts") == 0,
     eligible=(pl.col("triplets").list.len() > 0)
     & _ANNOTATED.list.all()
     & all_named(pl.col("triplets").list.eval(pl.element().struct.field("instrument"))),

@@ -50,6 +50,7 @@ class CholecSeg8k(Adapter):
     citation = "Hong et al., CholecSeg8k, 2020, arXiv:2012.12453"
     url = "https://www.kaggle.com/datasets/newslab/cholecseg8k"
     format_source = "users' reports"
+    complete = ("tissue",)
     yields = ("masks:object", "presences:object")
     signature = (MASKS,)
 

@@ -46,6 +46,7 @@ class Endoscapes(Adapter):
     citation = "Murali et al., The Endoscapes Dataset, 2023, arXiv:2312.12429"
     url = "https://github.com/CAMMA-public/Endoscapes"
     format_source = "owner's documentation"
+    complete = ("tissue",)
     yields = ("boxes:object", "criteria")
     signature = (f"*/{CRITERIA}", f"train/{BOXES}", f"val/{BOXES}", f"test/{BOXES}")
 

@@ -1,0 +1,60 @@
+"""What a scene can show or ask for: its frame, a later one, images made for it, and clips, as columns of words."""
+
+import polars as pl
+
+from surgsigma_dagster.keys import clip_id
+from surgsigma_dagster.schema.tables import MEDIUM
+
+DENSE = ("instrument_mask", "depth", "smoke")
+
+
+def with_media(
+    words: pl.DataFrame, frames: pl.DataFrame, dense_images: pl.DataFrame, clips: pl.DataFrame
+) -> pl.DataFrame:
+    """`words` with a column `<medium>_medium` for each medium of `dialogue.task.Medium`; null where it is not there.
+
+    A medium tells its kind, its id, the root and path of its file, and when on the video's clock it begins and ends.
+    The other tables are the unified ones, of the same videos. `model_licence` is that of the model that made an image.
+    """
+    here = frames.filter(pl.col("status").cast(pl.String) == "available")
+    picture = here.select("frame_id", medium=_medium("image", "frame_id", pl.col("image_root"), "image_path", "pts_s"))
+    rows = words.join(picture.rename({"medium": "frame_medium"}), on="frame_id", how="left", maintain_order="left")
+    rows = rows.join(
+        picture.rename({"frame_id": "later_frame_id", "medium": "later_frame_medium"}),
+        on="later_frame_id",
+        how="left",
+        maintain_order="left",
+    )
+    timed = dense_images.join(here.select("frame_id", "pts_s"), on="frame_id")
+    for kind in DENSE:
+        made = timed.filter(pl.col("kind").cast(pl.String) == kind).select(
+            "frame_id",
+            _medium("image", "rendition_id", pl.lit("lake"), "image_path", "pts_s").alias(f"{kind}_medium"),
+            pl.col("licence").alias(f"{kind}_licence"),
+            pl.col("origin").cast(pl.String).alias(f"{kind}_origin"),
+        )
+        rows = rows.join(made, on="frame_id", how="left", maintain_order="left")
+    cut = clips.filter(pl.col("status").cast(pl.String) == "available")
+    footage = cut.select(
+        "clip_id", medium=_medium("clip", "clip_id", pl.lit("lake"), "clip_path", "first_pts_s", "last_pts_s")
+    )
+    first = cut.select(
+        "clip_id", first_frame_medium=_medium("image", "clip_id", pl.lit("lake"), "first_frame_path", "first_pts_s")
+    )
+    until = {"clip_medium": "cutoff_s", "target_clip_medium": "end_s"}
+    for column, end in until.items():
+        rows = rows.with_columns(clip_id=clip_id(pl.col("video_id"), pl.col("start_s"), pl.col(end)))
+        rows = rows.join(footage.rename({"medium": column}), on="clip_id", how="left", maintain_order="left")
+    rows = rows.join(first, on="clip_id", how="left", maintain_order="left")
+    return rows.drop("clip_id")
+
+
+def _medium(kind: str, identity: str, root: pl.Expr, path: str, start: str, end: str | None = None) -> pl.Expr:
+    return pl.struct(
+        kind=pl.lit(kind),
+        id=pl.col(identity),
+        root=root.cast(pl.String),
+        path=pl.col(path),
+        start_s=pl.col(start),
+        end_s=pl.col(end or start),
+    ).cast(MEDIUM.dtype)

@@ -1,0 +1,26 @@
+"""Which basic surgical action a clip shows."""
+
+import polars as pl
+
+from surgsigma_dagster.context.words import in_phase
+from surgsigma_dagster.dialogue.pools import others
+from surgsigma_dagster.dialogue.task import Task
+
+TASK = Task(
+    name="action_recognition",
+    group="U",
+    needs=("intervals:action",),
+    grammar="concept",
+    metric="accuracy",
+    scene="action",
+    inputs=("clip",),
+    eligible=pl.col("action").is_not_null(),
+    case=pl.lit("one"),
+    answer={"action": pl.col("action")},
+    slots={"action": pl.col("action_name")},
+    weighing=pl.concat_str(in_phase(), pl.format("By definition, {} is this: {}", "action_name", "action_definition")),
+    conclusion=pl.format("The action is {}.", "action_name"),
+    correct=pl.col("action_name"),
+    wrong=others("action_pool", pl.concat_list("action_name")),
+    concludes="action",
+)
