@@ -11,7 +11,8 @@ from surgsigma_dagster.resources.dialogues import Dialogues
 
 
 @dg.asset(
-    group_name="reasoning", owners=OWNERS, deps=[scene_context, vocabulary, clips, dense_images], kinds={"polars", "parquet"},
+    group_name="reasoning", owners=OWNERS, deps=[scene_context, vocabulary, clips, dense_images],
+    kinds={"polars", "parquet"},
     metadata={"dagster/column_schema": column_schema("reasoning")},
 )  # fmt: skip
 def reasoning(context: dg.AssetExecutionContext, dialogues: Dialogues) -> dg.MaterializeResult:

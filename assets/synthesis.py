@@ -26,7 +26,7 @@ def clips(context: dg.AssetExecutionContext, footage: Footage) -> dg.Materialize
     metadata={"dagster/column_schema": column_schema("dense_images")},
 )  # fmt: skip
 def dense_images(context: dg.AssetExecutionContext, footage: Footage) -> dg.MaterializeResult:
-    """Instrument masks, relative depth, and clear frames under rendered smoke; a model's are marked as pseudo-labels."""
+    """Instrument masks, relative depth, and clear frames under rendered smoke; a model's are marked so."""
     rebuilt = footage.write_dense_images()
     context.log.info(f"dense images: {rebuilt}")
     lake = footage.corpus.lake

@@ -24,7 +24,7 @@ from surgsigma_dagster.resources.lake import Lake, Rebuilt, code_signature, sign
 from surgsigma_dagster.resources.listing import ContentHashes, Listed, Listing, list_sources
 from surgsigma_dagster.schema.native import NATIVE
 from surgsigma_dagster.schema.stages import REJECTING
-from surgsigma_dagster.schema.tables import LABELS, TABLES, conform, empty
+from surgsigma_dagster.schema.tables import TABLES, conform, empty
 from surgsigma_dagster.sources.adapter import NativeLabels, read_labels
 from surgsigma_dagster.sources.config import SourcesConfig, load_sources
 from surgsigma_dagster.sources.errors import SourceError

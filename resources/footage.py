@@ -8,13 +8,16 @@ from dagster import ResourceDependency
 
 from surgsigma_dagster.context.time import temporal_scenes
 from surgsigma_dagster.keys import clip_id
-from surgsigma_dagster.quality.rejects import unit_reject
+from surgsigma_dagster.quality.rejects import reject_rows
+from surgsigma_dagster.release.pictures import contact_sheet
 from surgsigma_dagster.resources.corpus import Corpus
 from surgsigma_dagster.resources.lake import Rebuilt, code_signature, signature
 from surgsigma_dagster.schema.tables import empty
 from surgsigma_dagster.synthesis.dense import dense_images
 from surgsigma_dagster.video.binary import MediaError, stop_running
-from surgsigma_dagster.video.clips import cut
+from surgsigma_dagster.video.clips import Cut, cut
+from surgsigma_dagster.video.extraction import extract
+from surgsigma_dagster.vocabulary.concepts import concepts
 from surgsigma_dagster.vocabulary.maps import basic_actions
 
 
@@ -43,36 +46,29 @@ class Footage(dg.ConfigurableResource):
         def make(keys: list[str]) -> dict[str, pl.DataFrame]:
             (key,) = keys
             video = self.corpus.lake.read("videos", [key]).row(0, named=True)
-            rejects = empty("rejects")
-            rows = _stretches(self.scenes([key])).with_columns(source=pl.lit(video["source"]))
-            made = pl.DataFrame(schema=_CUT)
-            if video["status"] == "available" and rows.height:
+            wanted = _stretches(self.scenes([key]))
+            self.corpus.lake.remove(f"clips/{key}")
+            made, failed = pl.DataFrame(schema=_CUT), dict.fromkeys(wanted["clip_id"], video["reason"])
+            if video["status"] == "available" and wanted.height:
                 listed = listing.videos[key]
                 with self.corpus.lake.scratch() as folder:
-                    self.corpus.lake.remove(f"clips/{key}")
-                    try:
-                        found = cut(
-                            listed.entry.root / str(listed.native.path),
-                            rows.select("start_s", "end_s").rows(),
-                            Path(folder),
-                        )
-                    except MediaError as error:
-                        found = []
-                        rejects = unit_reject(
-                            "clips", "undecodable_clip", str(error), video["source"], video_id=video["video_id"],
-                            file=video["media_path"],
-                        )  # fmt: skip
-                    for one in found:
-                        for name in (one.name, one.first_frame):
+                    made, failed = _cut_all(listed.entry.root / str(listed.native.path), wanted, Path(folder))
+                    for column in ("clip_path", "first_frame_path"):
+                        for name in made[column].drop_nulls():
                             self.corpus.lake.put(Path(folder, name), f"clips/{key}/{name}")
-                made = pl.DataFrame([_facts(one, key) for one in found], schema=_CUT)
-            reason = pl.lit(video["reason"] or "it could not be cut")
-            clips = rows.join(made, on=["start_s", "end_s"], how="left").with_columns(
-                status=pl.when(pl.col("clip_path").is_not_null())
-                .then(pl.lit("available"))
-                .otherwise(pl.lit("quarantined" if video["status"] != "absent" else "absent")),
-                reason=pl.when(pl.col("clip_path").is_null()).then(reason),
+            status = "absent" if video["status"] == "absent" else "quarantined"
+            clips = wanted.join(made, on="clip_id", how="left").with_columns(
+                pl.concat_str(pl.lit(f"clips/{key}/"), "clip_path").alias("clip_path"),
+                pl.concat_str(pl.lit(f"clips/{key}/"), "first_frame_path").alias("first_frame_path"),
+                source=pl.lit(video["source"]),
+                status=pl.when(pl.col("sha256").is_null()).then(pl.lit(status)).otherwise(pl.lit("available")),
+                reason=pl.col("clip_id").replace_strict(failed, default=None, return_dtype=pl.String),
             )
+            bad = clips.filter(pl.col("status") == "quarantined")
+            rejects = reject_rows(
+                bad, stage="clips", rule="uncut_clip", reason=pl.col("reason"), locator=pl.col("clip_id"),
+                file=pl.lit(video["media_path"]), n_rows=0,
+            )  # fmt: skip
             return {"clips": clips, "clips_rejects": rejects}
 
         return self.corpus.lake.rebuild(
@@ -113,10 +109,51 @@ class Footage(dg.ConfigurableResource):
             "dense_images", units, ("dense_images", "synthesis_rejects"), make, batch=1, workers=2, stop=stop_running
         )
 
+    def contact_sheet(self) -> bytes | None:
+        """A JPEG of up to a dozen dense images; None where there are none."""
+        images = self.corpus.lake.scan("dense_images").select(
+            "source", "image_path", frame_id="rendition_id", image_root=pl.lit("lake")
+        )
+        return contact_sheet(images.collect(), empty("boxes"), concepts(), self.corpus.media_file)
+
+
+_CUT = {
+    "clip_id": pl.String, "clip_path": pl.String, "first_pts_s": pl.Float64, "last_pts_s": pl.Float64,
+    "n_frames": pl.Int64, "sha256": pl.String, "first_frame_path": pl.String,
+}  # fmt: skip
+
+
+def _cut_all(video: Path, wanted: pl.DataFrame, folder: Path) -> tuple[pl.DataFrame, dict[str, str]]:
+    """Cut every stretch; where that fails, one by one, so that one that cannot be cut does not take the others along.
+
+    Returns what was cut, file names in `folder`, and why the others were not, by clip id.
+    """
+    names, spans = wanted["clip_id"].to_list(), wanted.select("start_s", "end_s").rows()
+    failed: dict[str, str] = {}
+    found: list[tuple[str, Cut, Path]] = []
+    try:
+        found = [(name, one, folder) for name, one in zip(names, cut(video, spans, folder), strict=True)]
+    except MediaError:
+        for number, (name, span) in enumerate(zip(names, spans, strict=True)):
+            own = folder / str(number)
+            try:
+                found += [(name, one, own) for one in cut(video, [span], own)]
+            except MediaError as error:
+                failed[name] = str(error)
+    made = []
+    for name, one, own in found:
+        file = (own / one.name).relative_to(folder)
+        first = file.with_suffix(".jpg")
+        extract(folder / file, [0], folder / "first")
+        (folder / "first" / "000000.jpg").rename(folder / first)
+        made.append((name, str(file), one.first_pts_s, one.last_pts_s, one.n_frames, one.sha256, str(first)))
+    return pl.DataFrame(made, schema=_CUT, orient="row"), failed
+
 
 def _stretches(scenes: pl.DataFrame) -> pl.DataFrame:
     """Every stretch that is shown or asked for, once: clip_id, video_id, start_s, end_s."""
-    to_be_made = pl.col("kind") == "conditional"
-    ends = scenes.select("video_id", "start_s", end_s=pl.when(to_be_made).then("end_s").otherwise("cutoff_s")).unique()
+    ends = scenes.select(
+        "video_id", "start_s", end_s=pl.when(pl.col("kind") == "conditional").then("end_s").otherwise("cutoff_s")
+    )
     named = ends.with_columns(clip_id=clip_id(pl.col("video_id"), pl.col("start_s"), pl.col("end_s")))
     return named.unique("clip_id", keep="first", maintain_order=True).sort("clip_id")

@@ -45,8 +45,11 @@ def with_media(
     for column, end in until.items():
         rows = rows.with_columns(clip_id=clip_id(pl.col("video_id"), pl.col("start_s"), pl.col(end)))
         rows = rows.join(footage.rename({"medium": column}), on="clip_id", how="left", maintain_order="left")
-    rows = rows.join(first, on="clip_id", how="left", maintain_order="left")
-    return rows.drop("clip_id")
+    rows = rows.join(first, on="clip_id", how="left", maintain_order="left").drop("clip_id")
+    # A clip that is to be made begins with its first frame, which is presented at or after the label's begin.
+    begun = (pl.col("kind").cast(pl.String) == "conditional") & pl.col("first_frame_medium").is_not_null()
+    opening = pl.col("first_frame_medium").struct.field("start_s")
+    return rows.with_columns(cutoff_s=pl.when(begun).then(opening).otherwise("cutoff_s"))
 
 
 def _medium(kind: str, identity: str, root: pl.Expr, path: str, start: str, end: str | None = None) -> pl.Expr:

@@ -308,51 +308,41 @@ def choices_have_one_right_option(tables: Tables) -> pl.LazyFrame:
     )
 
 
-@rule("conversations", checked=("conversations", "frames", "clips", "intervals", "scene_context"))
+@rule("conversations", checked=("conversations", "frames", "clips", "dense_images"))
 def no_future_in_an_input(tables: Tables) -> pl.LazyFrame:
-    """Nothing that a model sees is later than the cutoff, and what it is to foretell begins no earlier.
-
-    Times are those of frames and clips as they were made, not those that conversations tell. An action that still lasts
-    is labelled beyond the cutoff; a coming action's label begins at it or after.
-    """
+    """Nothing that a model sees is later than the cutoff of its question, by the times of the files themselves."""
+    shown = _every_medium(tables["conversations"]).filter(pl.col("role") == "media")
+    # The first frame of a clip bears the clip's id and is as early as the clip begins.
+    first = (pl.col("kind") == "image") & pl.col("clip_start_s").is_not_null()
     made = pl.concat(
         [
             tables["frames"].select(id="frame_id", until_s="pts_s"),
             tables["dense_images"].join(tables["frames"], on="frame_id").select(id="rendition_id", until_s="pts_s"),
-            tables["clips"].select(id="clip_id", until_s="last_pts_s"),
-        ]
+            tables["clips"].select(id="clip_id", until_s="last_pts_s", clip_start_s="first_pts_s"),
+        ],
+        how="diagonal",
     )
-    shown = _every_medium(tables["conversations"]).filter(
-        (pl.col("role") == "media") & ~((pl.col("kind") == "image") & pl.col("id").str.contains(r"/\d{8}-\d{8}$"))
-    )  # the first frame of a clip is as early as the clip begins
-    seen = shown.join(made, on="id", how="left")
-    late = seen.filter(
-        (pl.col("until_s") > pl.col("cutoff_s") + 1e-6)
-        | (pl.col("until_s").is_null() & pl.col("cutoff_s").is_not_null())
+    until = pl.when(first).then("clip_start_s").otherwise("until_s")
+    return (
+        shown.join(made, on="id", how="left")
+        .with_columns(until=until)
+        .filter((pl.col("until") > pl.col("cutoff_s") + 1e-6).fill_null(True))
+        .select(example=pl.format("{}: {} until {} s, cutoff {} s", "conversation_id", "id", "until", "cutoff_s"))
     )
-    told = (
-        tables["scene_context"]
-        .join(
-            tables["intervals"].select("label_id", from_s="start_s", to_s="end_s"),
-            left_on="target_label_id",
-            right_on="label_id",
-        )
-        .select("scene_id", pl.col("kind").cast(pl.String), "cutoff_s", "from_s", "to_s")
-    )
-    known = told.filter(
-        ((pl.col("kind") == "next_action") & (pl.col("from_s") < pl.col("cutoff_s") - 1e-6))
-        | ((pl.col("kind") == "remaining") & (pl.col("to_s") <= pl.col("cutoff_s")))
-    )
-    talk = tables["conversations"].select("conversation_id", "scene_id")
-    return pl.concat(
-        [
-            late.select(
-                example=pl.format("{}: {} until {} s, cutoff {} s", "conversation_id", "id", "until_s", "cutoff_s")
-            ),
-            talk.join(known, on="scene_id").select(
-                example=pl.format("{}: the answer begins at {} s", "conversation_id", "from_s")
-            ),
-        ]
+
+
+@rule("scene_context", checked=("scene_context", "intervals"))
+def the_future_is_the_answer(tables: Tables) -> pl.LazyFrame:
+    """What footage is asked about lies ahead: a coming action begins at the cutoff or after, a lasting one goes on."""
+    told = tables["scene_context"].join(
+        tables["intervals"].select("label_id", from_s="start_s", to_s="end_s"),
+        left_on="target_label_id", right_on="label_id",
+    )  # fmt: skip
+    kind = pl.col("kind").cast(pl.String)
+    begun = (kind == "next_action") & (pl.col("from_s") < pl.col("cutoff_s") - 1e-6)
+    over = (kind == "remaining") & (pl.col("to_s") <= pl.col("cutoff_s"))
+    return told.filter(begun | over).select(
+        example=pl.format("{}: cutoff {} s, label {} to {} s", "scene_id", "cutoff_s", "from_s", "to_s")
     )
 
 

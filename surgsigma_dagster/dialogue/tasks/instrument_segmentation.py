@@ -5,6 +5,7 @@ import polars as pl
 from surgsigma_dagster.context.words import in_phase
 from surgsigma_dagster.dialogue.task import Task
 
+_IDS = pl.col("instruments").list.eval(pl.element().struct.field("concept_id")).list.unique().list.sort()
 _SEEN = pl.col("instrument_names").list.len()
 
 TASK = Task(

@@ -14,14 +14,13 @@ _CAPTION = pl.concat_str(
 _NAMES = pl.col("action_names")
 _FIRST = _NAMES.list.first()
 _LAST = _NAMES.list.last()
-_INNER = _NAMES.list.slice(1, pl.max_horizontal(_NAMES.list.len().cast(pl.Int64) - 2, 0))
+_N = _NAMES.list.len().cast(pl.Int64)
+_INNER = _NAMES.list.slice(1, pl.max_horizontal(_N - 2, 0))
 _ORDERS = pl.concat_list(
     _NAMES.list.reverse().list.join(", then "),
     pl.concat_list(_LAST, _INNER, _FIRST).list.join(", then "),
     pl.concat_list(_NAMES.list.slice(1), _FIRST).list.join(", then "),
-    pl.concat_list(_LAST, _NAMES.list.head(pl.max_horizontal(_NAMES.list.len().cast(pl.Int64) - 1, 0))).list.join(
-        ", then "
-    ),
+    pl.concat_list(_LAST, _NAMES.list.head(pl.max_horizontal(_N - 1, 0))).list.join(", then "),
 )
 
 TASK = Task(
@@ -32,7 +31,7 @@ TASK = Task(
     metric="caption_overlap",
     scene="caption",
     inputs=("clip",),
-    eligible=_NAMES.list.len() >= 2,
+    eligible=_N >= 2,
     case=pl.lit("one"),
     answer={"procedure": pl.col("procedure_type"), "phase": pl.col("phase"), "actions": pl.col("actions")},
     slots={"caption": _CAPTION},
