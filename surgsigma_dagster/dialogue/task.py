@@ -9,26 +9,11 @@ import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
 from typing import Literal
 
 import polars as pl
-import yaml
-from pydantic import BaseModel, ConfigDict, Field
 
-
-class Templates(BaseModel):
-    """The phrasings of one task."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    task: str
-    version: int
-    system: list[str] = Field(min_length=1)
-    questions: list[str] = Field(min_length=30)
-    multiple_choice: list[str] = Field(min_length=1)
-    answers: dict[str, list[str]]
-    choice_answers: list[str] = Field(min_length=1)
+from surgsigma_dagster.dialogue.phrasings import Templates, phrasings
 
 
 @dataclass(frozen=True)
@@ -54,14 +39,8 @@ class Task:
 
     @property
     def templates(self) -> Templates:
-        """The task's phrasings. Raises `ValueError` naming the file where it is malformed."""
-        return _templates(self.name)
-
-
-@cache
-def _templates(task: str) -> Templates:
-    text = (files("surgsigma_dagster.dialogue") / "templates" / f"{task}.yaml").read_text("utf-8")
-    return Templates.model_validate(yaml.safe_load(text))
+        """The task's phrasings. Raises `SourceError` where their file is malformed."""
+        return phrasings(self.name)
 
 
 @cache
