@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from surgsigma_dagster.dialogue.phrasings import MOST, Templates, expanded, phrasings, read_templates
@@ -90,7 +90,8 @@ ANSWERED_WITH = {
 }
 
 LEFTOVERS = re.compile(  # of labelling, of editing
-    r"\blabel|\bannotat|\bdata ?sets?\b|\bground[- ]truth\b|\baccording to\b|\bxxx\b|\blorem\b|[<>\[\]$\\]", re.IGNORECASE
+    r"\blabel|\bannotat|\bdata ?sets?\b|\bground[- ]truth\b|\baccording to\b|\bxxx\b|\blorem\b|[<>\[\]$\\]",
+    re.IGNORECASE,
 )
 AHEAD = re.compile(r"\b(will|next|upcoming|later|afterwards)\b", re.IGNORECASE)
 # Slots filled with whole sentences; a safety assessment's options are such texts as well.
@@ -128,7 +129,9 @@ def everything(task: str) -> list[str]:
 
 
 def prompts(task: str) -> list[str]:
-    return [text for section in ("system", "questions", "multiple_choice", "follow_ups") for text in said(task)[section]]
+    return [
+        text for section in ("system", "questions", "multiple_choice", "follow_ups") for text in said(task)[section]
+    ]
 
 
 def answers(task: str, *cases: str) -> list[str]:
@@ -165,9 +168,10 @@ plain = st.text(st.characters(codec="utf-8", exclude_characters="()|{}"), max_si
 groups = st.lists(plain, min_size=2, max_size=2, unique=True)
 
 
-@given(st.lists(st.one_of(plain, groups), max_size=6).filter(lambda parts: sum(isinstance(p, list) for p in parts) <= 2))
+@settings(max_examples=50)
+@given(st.tuples(plain, groups, plain, groups, plain))
 def test_an_entry_stands_for_every_combination_of_its_alternatives_and_they_for_themselves(
-    parts: list[str | list[str]],
+    parts: tuple[str | list[str], ...],
 ) -> None:
     text = "".join(part if isinstance(part, str) else f"({'|'.join(part)})" for part in parts)
     wanted = ["".join(chosen) for chosen in product(*([part] if isinstance(part, str) else part for part in parts))]
@@ -222,9 +226,9 @@ def test_a_malformed_file_is_an_error_that_names_file_and_section(
 
 def test_text_that_is_no_yaml_and_a_task_without_a_file_are_errors_that_name_the_file(tmp_path: Path) -> None:
     (tmp_path / "broken.yaml").write_text("questions: [", "utf-8")
-    with pytest.raises(SourceError, match="broken.yaml: expected readable YAML"):
+    with pytest.raises(SourceError, match=r"broken\.yaml: expected readable YAML"):
         read_templates(tmp_path / "broken.yaml")
-    with pytest.raises(SourceError, match="tea_making.yaml: expected readable YAML"):
+    with pytest.raises(SourceError, match=r"tea_making\.yaml: expected readable YAML"):
         phrasings("tea_making")
 
 
@@ -305,16 +309,17 @@ def test_no_phrasing_speaks_of_labels_or_holds_leftovers(task: str) -> None:
     assert [text for text in everything(task) if LEFTOVERS.search(text)] == []
 
 
-@pytest.mark.parametrize("task", sorted(SLOTS.keys() - FUTURE))
+@every_task
 def test_only_tasks_about_the_future_speak_of_it(task: str) -> None:
-    if task in every_task.args[1]:
+    if task not in FUTURE:
         assert [text for text in everything(task) if AHEAD.search(text)] == []
 
 
 @every_task
 def test_no_question_names_what_could_be_the_answer(task: str) -> None:
     kinds = ANSWERED_WITH.get(task, set())
-    names = [row["name"] for row in concepts().to_dicts() if row["kind"] in kinds]
+    listed = [concept["name"] for concept in concepts().to_dicts() if concept["kind"] in kinds]
+    names = [name for name in listed if name != "surgical instrument"]  # tells nothing
     asked = [text for text in prompts(task) if text not in phrasings(task).system]
     assert [(text, name) for text in asked for name in names if re.search(rf"\b{re.escape(name)}\b", text)] == []
 
@@ -322,7 +327,7 @@ def test_no_question_names_what_could_be_the_answer(task: str) -> None:
 @every_task
 def test_a_picture_is_not_said_to_be_endoscopic_where_it_may_be_of_an_eye(task: str) -> None:
     if task in THROUGH_ANY_LENS:
-        assert matching(r"endoscop|laparoscop|robot|\btrocar|\babdom", everything(task)) == []
+        assert matching(r"endoscop|laparoscop|\btrocar|\babdom", everything(task)) == []
 
 
 @pytest.mark.parametrize("section", ["questions", "multiple_choice"])
@@ -359,12 +364,14 @@ def test_phrasings_are_tidy_sentences(task: str) -> None:
 
 @every_task
 def test_what_is_asked_ends_as_its_last_sentence_does(task: str) -> None:
-    asked = rf"(^|[.?!:] )(which|what|where|how|who|can|could|would|is|are|does|do|has|have|did|was)\b[^.?!]*\.$"
+    asked = r"(^|[.?!:] )(which|what|where|how|who|can|could|would|is|are|does|do|has|have|did|was)\b[^.?!]*\.$"
     sections = [text for name in ("questions", "multiple_choice", "follow_ups") for text in said(task)[name]]
     own = r"\{(caption|motion)\}$"
     assert [text for text in prompts(task) if not re.search(rf"[.?]$|{own}", text)] == []
     assert matching(asked, sections) == []
-    ordered = r"(^|[.?!:] )(please|name|list|tell|give|state|describe|identify|report|choose|select|pick)\b[^.?!,:;]*\?$"
+    ordered = (
+        r"(^|[.?!:] )(please|name|list|tell|give|state|describe|identify|report|choose|select|pick)\b[^.?!,:;]*\?$"
+    )
     assert matching(ordered, sections) == []
 
 
@@ -379,14 +386,13 @@ def test_a_text_of_its_own_stands_as_whole_sentences(task: str) -> None:
     texts = everything(task)
     own = OWN_TEXT.replace(")", "|option)", 1) if task in ("safety_assessment", "image_captioning") else OWN_TEXT
     assert matching(own + r"[\"”]?[.,;:?!]", texts) == []
-    assert [text for text in texts if re.search(rf"(?<![.:?!]) ?[\"“]?{OWN_TEXT}", text.replace("{", " {")) and not
-            re.match(rf"[\"“]?{OWN_TEXT}", text)] == []  # fmt: skip
+    assert matching(rf"(?<!^)(?<![.:?!] ){OWN_TEXT}", texts) == []
 
 
 @every_task
 def test_articles_stand_where_slots_bring_none_and_nowhere_else(task: str) -> None:
     texts = everything(task)
-    article = r"\b(an?|the|this|that|these|those|its|their|each|every|any|some|no)"
+    article = r"\b(an?|the|these|those|its|their|each|every|any|some|no)"
     assert matching(article + r" \{(instruments|tissues|triplets|boxes|criteria|caption|motion|option)\}", texts) == []
     assert [t for t in texts if re.search(r"(?<!\bthe )(?<!\bthis )(?<!\bThe )\{(instrument|tissue)\}", t)] == []
     assert matching(r"\ban? \{|\bthe \{(phase|step|seconds)\}", texts) == []
@@ -395,17 +401,17 @@ def test_articles_stand_where_slots_bring_none_and_nowhere_else(task: str) -> No
 
 @every_task
 def test_one_thing_is_spoken_of_as_one_and_several_as_several(task: str) -> None:
-    listed = r"\{(instruments|tissues|triplets|boxes)\}"
-    verbs = {"one": "(are|were|have|show|lie|appear)", "many": "(is|was|has|shows|lies|appears)"}
-    for case, verb in verbs.items():
-        if {"one", "many"} <= SLOTS[task].keys():
-            texts = answers(task, case)
-            assert matching(rf"\b{verb} {listed}|{listed} {verb}\b", texts) == []
-    if {"one", "many"} <= SLOTS[task].keys():
-        assert matching(r"\b(they|these|those|several|both|more than one|each|one by one)\b", answers(task, "one")) == []
-        assert matching(r"\b(it is|this is|only one|a single|one (tool|instrument|tissue))\b", answers(task, "many")) == []
-        assert matching(rf"\b(instrument|tool|tissue|structure|organ|box) (in|on|at|\w+ here)?[^.:]* is {listed}",
-                        answers(task, "many")) == []  # fmt: skip
+    if not {"one", "many"} <= SLOTS[task].keys():
+        return
+    listed, things = r"\{(instruments|tissues)\}", "(instrument|tool|tissue|structure|organ|box|action)"
+    one, many = answers(task, "one"), answers(task, "many")
+    assert matching(rf"\b(are|were) {listed}|{listed} (are|were|have|show|lie|appear)\b", one) == []
+    assert matching(rf"\b(is|was) {listed}|{listed} (is|was|has|shows|lies|appears)\b", many) == []
+    assert (
+        matching(rf"\b(they|these|those|several|both|each|one by one|more than one|{things}s (are|here))\b", one) == []
+    )
+    alone = rf"it is|this is|only one|a single|the only|(?<!than )(?<!the )one (instrument|tool|tissue)|the {things} is"
+    assert matching(rf"\b({alone})\b", many) == []
 
 
 @every_task
