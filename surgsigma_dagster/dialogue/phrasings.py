@@ -26,8 +26,8 @@ _SLOT = re.compile(r"\{[a-z]+\}")
 def expanded(text: str) -> list[str]:
     """Every phrasing that an entry stands for, the last group changing fastest; `[text]` where it has no group.
 
-    Raises `ValueError` saying what was expected, where parentheses are unbalanced, nested or hold no alternatives, braces
-    enclose no slot, or there are more than `MOST` phrasings.
+    Raises `ValueError` saying what was expected, where parentheses are unbalanced, nested or hold no alternatives,
+    braces enclose no slot, or there are more than `MOST` phrasings.
     """
     literals, groups = _GROUP.split(text)[::2], [group.split("|") for group in _GROUP.findall(text)]
     if re.search(r"[()|]", "".join(literals)):
