@@ -39,6 +39,7 @@ from surgsigma_dagster.video.frames import FrameSet, frames_of_images, frames_of
 from surgsigma_dagster.video.probe import probe
 from surgsigma_dagster.vocabulary.concepts import concepts
 from surgsigma_dagster.vocabulary.harmonization import HARMONIZED, harmonize, known_values
+from surgsigma_dagster.vocabulary.maps import counted_basic_actions
 
 _NATIVE = tuple(f"native_{kind}" for kind in NATIVE)
 _STAGE_REJECTS = ("ingestion_rejects", "frames_rejects", "harmonization_rejects", "reasoning_rejects")
@@ -262,6 +263,12 @@ class Corpus(dg.ConfigurableResource):
     def write_vocabulary(self) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The `concepts` and `aliases` tables."""
         return self.write_whole("concepts", concepts()), self.write_whole("aliases", self._aliases())
+
+    def write_basic_actions(self) -> pl.DataFrame:
+        """The `basic_actions` table: what each verb and action is among the ten, and how many labels say it."""
+        return self.write_whole(
+            "basic_actions", counted_basic_actions(self.lake.scan("intervals"), self.lake.scan("triplets"))
+        )
 
     def _aliases(self) -> pl.DataFrame:
         return pl.concat([known_values(entry) for entry in self.config_.sources])
