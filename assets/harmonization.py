@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import dagster as dg
+import polars as pl
 
 from surgsigma_dagster.assets.ingestion import OWNERS, native_labels, videos
 from surgsigma_dagster.metadata import column_schema, markdown_table, of_table, picture
@@ -52,3 +53,20 @@ def harmonized_labels(context: dg.AssetExecutionContext, corpus: Corpus) -> Iter
         if sheet:
             metadata["contact_sheet"] = picture(sheet)
         yield dg.MaterializeResult(asset_key=kind, metadata=metadata)
+
+
+@dg.asset(
+    group_name=GROUP, owners=OWNERS, deps=["intervals", "triplets"], kinds={"yaml", "parquet"},
+    metadata={"dagster/column_schema": column_schema("basic_actions")},
+)  # fmt: skip
+def basic_actions(corpus: Corpus) -> dg.MaterializeResult:
+    """Which of the ten basic surgical actions each verb and action is, with the reason; what is none stays unmapped."""
+    made = corpus.write_basic_actions()
+    unmapped = made.filter(pl.col("basic_action_id").is_null(), pl.col("n_labels") > 0).drop("basic_action_id")
+    return dg.MaterializeResult(
+        metadata=of_table(corpus.lake, "basic_actions")
+        | {
+            "unmapped_labels": int(unmapped["n_labels"].sum()),
+            "unmapped": dg.MetadataValue.md(markdown_table(unmapped.sort("n_labels", descending=True))),
+        }
+    )

@@ -4,6 +4,7 @@ import dagster as dg
 import polars as pl
 
 from surgsigma_dagster.assets.dialogue import conversations
+from surgsigma_dagster.assets.harmonization import basic_actions
 from surgsigma_dagster.assets.ingestion import OWNERS
 from surgsigma_dagster.metadata import column_schema, markdown_table, of_table
 from surgsigma_dagster.resources.corpus import Corpus
@@ -30,7 +31,7 @@ def rejects(corpus: Corpus) -> dg.MaterializeResult:
 
 
 @dg.asset(
-    group_name=GROUP, owners=OWNERS, deps=[rejects], kinds={"polars", "parquet"},
+    group_name=GROUP, owners=OWNERS, deps=[rejects, basic_actions], kinds={"polars", "parquet"},
     metadata={"dagster/column_schema": column_schema("qa_results")},
 )  # fmt: skip
 def qa_results(context: dg.AssetExecutionContext, corpus: Corpus) -> dg.MaterializeResult:

@@ -33,6 +33,7 @@ from surgsigma_dagster.video.frames import FrameSet, frames_of_images, frames_of
 from surgsigma_dagster.video.probe import probe
 from surgsigma_dagster.vocabulary.concepts import concepts
 from surgsigma_dagster.vocabulary.harmonization import HARMONIZED, harmonize, known_values
+from surgsigma_dagster.vocabulary.maps import counted_basic_actions
 
 _NATIVE = tuple(f"native_{kind}" for kind in NATIVE)
 _STAGE_REJECTS = tuple(f"{stage}_rejects" for stage in REJECTING)
@@ -257,6 +258,12 @@ class Corpus(dg.ConfigurableResource):
     def write_vocabulary(self) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The `concepts` and `aliases` tables."""
         return self.write_whole("concepts", concepts()), self.write_whole("aliases", self.known_values())
+
+    def write_basic_actions(self) -> pl.DataFrame:
+        """The `basic_actions` table: what each verb and action is among the ten, and how many labels say it."""
+        return self.write_whole(
+            "basic_actions", counted_basic_actions(self.lake.scan("intervals"), self.lake.scan("triplets"))
+        )
 
     def known_values(self) -> pl.DataFrame:
         """What the verbatim values of every source mean."""

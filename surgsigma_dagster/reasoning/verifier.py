@@ -14,7 +14,7 @@ GIVEAWAYS = r"(?i)\b(label\w*|annotat\w*|ground truth|data ?set)\b"
 RESIDUE = r"[{}]|<[^>]*>|<\||(?i:\b(?:xxx|todo|null|nan)\b)"
 _NO_INSTRUMENT = r"(?i)\bno (?:surgical )?(?:instruments?|tools?)\b"
 _MANY = [*NUMBER_WORDS[2:], "many"]
-_NAMED_KINDS = ["instrument", "tissue", "target", "phase", "step", "action", "criterion", "event"]
+_NAMED_KINDS = ["instrument", "tissue", "target", "phase", "step", "action", "basic_action", "criterion", "event"]
 
 
 def _spaced(text: pl.Expr) -> pl.Expr:

@@ -58,6 +58,7 @@ def render_report(tables: Tables, resolve: Resolve) -> str:
         ),
         distributions=_distributions(tables, names),
         coverage=_coverage(tables),
+        basic_actions=_basic_actions(tables["basic_actions"], names),
         rules=_rules(tables["qa_results"]),
         rejects=_rejects(tables["rejects"]),
         shown=_shown(tables, names, resolve),
@@ -326,6 +327,14 @@ def _coverage(tables: Tables) -> dict[str, Any]:
         "fields": _largest(fields, "unmapped", "source", "field").to_dicts(),
         "unmapped": _top(values.filter(~mapped), N_LISTED),
         "mapped": _top(values.filter(mapped), N_LISTED),
+    }
+
+
+def _basic_actions(actions: pl.LazyFrame, names: Mapping[str, str]) -> dict[str, Any]:
+    met = _largest(actions.filter(pl.col("n_labels") > 0).collect(), "n_labels", "concept_id")
+    return _top(met.with_columns(basic_action=_named("basic_action_id", names)), N_LISTED) | {
+        "labels": met["n_labels"].sum(),
+        "unmapped": met.filter(pl.col("basic_action_id").is_null())["n_labels"].sum(),
     }
 
 

@@ -38,6 +38,10 @@ LINEAGE: dict[str, dict[str, list[str]]] = {
     "questions": {**_LABEL, **_FRAME, "question": ["native_labels.question"]},
     "depths": {**_PLACE, **_FRAME, "depth_path": ["native_labels.depth_file"], "unit": ["native_labels.unit"]},
     "captions": {**_PLACE, "start_s": ["native_labels.start_s"], "end_s": ["native_labels.end_s"]},
+    "basic_actions": {
+        "concept_id": ["vocabulary.concept_id"],
+        "n_labels": ["intervals.concept_id", "triplets.verb_concept_id"],
+    },
     "scene_context": {
         "frame_id": ["frames.frame_id"],
         "split": ["procedures.split"],

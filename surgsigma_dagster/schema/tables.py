@@ -298,7 +298,7 @@ class Concepts(dy.Schema):
     """The controlled vocabulary."""
 
     concept_id = _text("kind/…/name", primary_key=True)
-    kind = _text("procedure, phase, step, action, event, instrument, tissue, target, verb, criterion, region or answer")
+    kind = _text("First part of the id: phase, instrument, basic_action, …")
     name = _text("As written inside a sentence")
     plural = _maybe("Plural of a countable name")
     synonyms = dy.List(dy.String(), description="Other names of the same thing")
@@ -325,6 +325,15 @@ class AliasCoverage(dy.Schema):
     raw_value = _text("Value as it stands in the files", primary_key=True)
     concept_id = _maybe("Concept; null where unmapped")
     n_rows = dy.Int64(min=0, description="Native rows with this value")
+
+
+class BasicActions(dy.Schema):
+    """Which of the ten basic surgical actions each verb and action is, and how many labels of this corpus say so."""
+
+    concept_id = _text("Verb, action or step", primary_key=True)
+    basic_action_id = _maybe("Its basic action; null where none is agreed on")
+    why = _text("What the line stands on", min_length=1)
+    n_labels = dy.Int64(min=0, description="Intervals and triplets that have the concept")
 
 
 VISIBLE = dy.Struct(
@@ -503,6 +512,7 @@ TABLES: dict[str, type[dy.Schema]] = {
     "concepts": Concepts,
     "aliases": Aliases,
     "alias_coverage": AliasCoverage,
+    "basic_actions": BasicActions,
     "agreements": Agreements,
     "label_conflicts": LabelConflicts,
     "scene_context": SceneContext,

@@ -30,7 +30,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "criterion": ("criterion",),
     "answer": ("answer", "region", "tissue", "verb", "action", "phase", "instrument"),
 }
-KINDS = sorted({"procedure"}.union(*FIELDS.values()))
+KINDS = sorted({"procedure", "basic_action"}.union(*FIELDS.values()))
 PHRASED: dict[str, tuple[str, ...]] = {
     "instrument": ("article", "plural", "appearance"),
     "tissue": ("article", "appearance"),
@@ -117,9 +117,9 @@ def read_concepts(folder: Traversable) -> tuple[Concept, ...]:
     found: dict[str, Concept] = {}
     named: dict[tuple[str, str], str] = {}
     for file in sorted((f for f in folder.iterdir() if f.name.endswith(".yaml")), key=lambda f: f.name):
-        for number, item in enumerate(_parsed(file) or []):
+        for number, item in enumerate(parsed(file) or []):
             place = item.get("id", f"entry {number}") if isinstance(item, dict) else f"entry {number}"
-            concept = _checked(Concept, item, file, place)
+            concept = checked(Concept, item, file, place)
             if concept.id in found:
                 raise SourceError(file, concept.id, "an id of its own", "a second concept with this id")
             own = (concept.id.rpartition("/")[0], concept.name.casefold())
@@ -131,7 +131,7 @@ def read_concepts(folder: Traversable) -> tuple[Concept, ...]:
 
 def read_aliases(file: Traversable) -> AliasFile:
     """One alias file. Raises `SourceError` naming file and key, as for a target that is no concept."""
-    aliases = _checked(AliasFile, _parsed(file), file, "")
+    aliases = checked(AliasFile, parsed(file), file, "")
     kinds = {concept.id: concept.kind for concept in _concepts()}
     for (field, raw), concept_id in aliases.entries().items():
         if kinds.get(concept_id) not in FIELDS[field]:
@@ -140,14 +140,16 @@ def read_aliases(file: Traversable) -> AliasFile:
     return aliases
 
 
-def _parsed(file: Traversable) -> Any:
+def parsed(file: Traversable) -> Any:
+    """The YAML of `file`, every scalar verbatim. Raises `SourceError` naming the file and what is wrong."""
     try:
         return yaml.load(file.read_text("utf-8"), Loader=_Verbatim)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SourceError(file, "", "readable YAML", " ".join(str(error).split())) from error
 
 
-def _checked(model: type[Model], item: Any, file: Traversable, place: str) -> Model:
+def checked(model: type[Model], item: Any, file: Traversable, place: str) -> Model:
+    """`item` as a `model`. Raises `SourceError` naming file, `place` and key, with every problem."""
     try:
         return model.model_validate(item)
     except ValidationError as error:

@@ -296,6 +296,23 @@ def test_unmapped_values_stand_before_mapped_ones(report: Callable[..., str]) ->
     assert re.findall(r'<td class="number">(\d+)</td>', row) == ["12", "2"]  # native rows, videos
 
 
+def test_actions_without_a_basic_action_are_counted_and_shown_with_the_reason(report: Callable[..., str]) -> None:
+    html = section(
+        report(
+            basic_actions=[
+                {"concept_id": "verb/cut", "basic_action_id": None, "why": "No cutting.", "n_labels": 30},
+                {"concept_id": "verb/clip", "basic_action_id": "basic_action/clipping", "why": "Same.", "n_labels": 12},
+                {"concept_id": "verb/loop", "basic_action_id": None, "why": "Never met.", "n_labels": 0},
+            ]
+        ),
+        "aliases",
+    )
+
+    assert "42 labels speak of a verb or an action; 30 of them have no agreed counterpart" in html
+    assert "No cutting." in html
+    assert "Never met." not in html
+
+
 def test_rejects_are_counted_and_three_are_shown_with_file_and_place(report: Callable[..., str]) -> None:
     html = section(report(rejects=[reject(number) for number in range(9)]), "rejects")
 
