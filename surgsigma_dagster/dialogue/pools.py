@@ -39,7 +39,9 @@ def with_pools(words: pl.DataFrame, aliases: pl.DataFrame, concepts: pl.DataFram
             .agg(pl.col("name").unique().sort().alias(f"{name}_pool"))
         )
         words = words.join(pool, on="source", how="left", maintain_order="left")
-    basic = concepts.filter(pl.col("concept_id").is_in(basic_actions()["basic_action_id"].drop_nulls().unique().implode()))
+    basic = concepts.filter(
+        pl.col("concept_id").is_in(basic_actions()["basic_action_id"].drop_nulls().unique().implode())
+    )
     actions = basic["name"].sort().to_list()
     fixed = pl.DataFrame({"area_pool": [AREAS], "verdict_pool": [VERDICTS], "action_pool": [actions]})
     return words.join(fixed, how="cross", maintain_order="left").with_columns(pl.col("^.*_pool$").fill_null([]))

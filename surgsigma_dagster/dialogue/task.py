@@ -16,6 +16,17 @@ import polars as pl
 
 from surgsigma_dagster.dialogue.phrasings import Templates, phrasings
 
+Medium = Literal[
+    "frame", "later_frame", "smoke", "instrument_mask", "depth", "clip", "first_frame", "target_clip"
+]  # columns `<medium>_medium` of `dialogue.media.with_media`
+Grammar = Literal[
+    "names", "boxes", "concept", "triplets", "criteria", "caption", "sequence", "duration", "instruments", "medium"
+]  # how an answer is read back: `dialogue.grammar`
+Metric = Literal[
+    "set_f1", "box_f1", "accuracy", "criteria_accuracy", "caption_overlap", "seconds_off", "mask_iou", "depth_error",
+    "psnr",
+]  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Task:
