@@ -324,11 +324,16 @@ def no_future_in_an_input(tables: Tables) -> pl.LazyFrame:
     )
     until = pl.when(first).then("clip_start_s").otherwise("until_s")
     return (
-        shown.join(made, on="id", how="left")
+        shown.join(made, on="id")
         .with_columns(until=until)
         .filter((pl.col("until") > pl.col("cutoff_s") + 1e-6).fill_null(True))
-        .select(example=pl.format("{}: {} until {} s, cutoff {} s", "conversation_id", "id", "until", "cutoff_s"))
-    )
+        .select(
+            example=pl.format(
+                "{}: {} until {} s, cutoff {} s",
+                "conversation_id", "id", *(pl.col(at).cast(pl.String).fill_null("?") for at in ("until", "cutoff_s")),
+            )
+        )
+    )  # fmt: skip
 
 
 @rule("scene_context", checked=("scene_context", "intervals"))

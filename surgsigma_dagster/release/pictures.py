@@ -35,6 +35,27 @@ def drawn(path: Path, boxes: Iterable[dict[str, Any]], width: int) -> np.ndarray
     return image
 
 
+def strip(path: Path, boxes: Iterable[dict[str, Any]], width: int, *, frames: int = 6) -> np.ndarray:
+    """Frames of the clip at `path`, spread from its first to its last, in two rows, `width` pixels wide in all.
+
+    `boxes` are those of single frames, and not drawn. Raises `OSError` where there is no file, `ValueError` where it is
+    no clip.
+    """
+    path.stat()
+    video = cv2.VideoCapture(str(path))
+    shown = []
+    while (read := video.read())[0]:
+        shown.append(read[1])
+    video.release()
+    if not shown:
+        raise ValueError(f"not a clip: {path}")
+    columns = frames // 2
+    size = (width // columns, round(shown[0].shape[0] * (width // columns) / shown[0].shape[1]))
+    chosen = [shown[round(position * (len(shown) - 1) / (frames - 1))] for position in range(frames)]
+    tiles = [cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in chosen]
+    return np.vstack([np.hstack(tiles[:columns]), np.hstack(tiles[columns:])])
+
+
 def jpeg(image: np.ndarray, quality: int = 80) -> bytes:
     """`image` as JPEG."""
     return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()

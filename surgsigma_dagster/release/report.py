@@ -18,7 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from surgsigma_dagster.keys import hashed
 from surgsigma_dagster.quality.rules import RULES, releasable
 from surgsigma_dagster.release.folder import released_sources
-from surgsigma_dagster.release.pictures import Resolve, drawn, jpeg
+from surgsigma_dagster.release.pictures import Resolve, drawn, jpeg, strip
 from surgsigma_dagster.release.report_identity import identity
 from surgsigma_dagster.schema.tables import LABELS, TABLES, TRACKS
 
@@ -404,9 +404,10 @@ def _shown(tables: Tables, names: Mapping[str, str], resolve: Resolve) -> dict[s
         found = found.join(looked_up, on=key, how="left", maintain_order="left")
     rows = found.collect()
     labels = _labels_behind(tables, rows["label_ids"].explode(empty_as_null=False).unique())
+    shown_frames = rows["frame_id"].drop_nulls().unique()
     boxes = (
         tables["boxes"]
-        .filter(pl.col("frame_id").is_in(rows["frame_id"].unique().implode()))
+        .filter(pl.col("frame_id").is_in(shown_frames.implode()))
         .select("frame_id", "x1", "y1", "x2", "y2", name=_named("concept_id", names))
         .sort("frame_id", "x1", "y1", "x2", "y2", "name")
         .collect()
@@ -414,13 +415,15 @@ def _shown(tables: Tables, names: Mapping[str, str], resolve: Resolve) -> dict[s
     )
     shown: dict[str, list[dict[str, Any]]] = {}
     for row in rows.to_dicts():
-        of_frame = boxes.get(row["frame_id"], [])
         answer, long = json.loads(row["answer"]), len(row["answer"]) > LONG_ANSWER
         shown.setdefault(row["task"], []).append(
             row
             | {
-                "picture": _picture(row, of_frame, resolve),
-                "boxes": len(of_frame),
+                "pictures": [
+                    _picture(row["source"], medium, boxes.get(medium["id"], []), resolve) | {"what": what}
+                    for what, column in (("shown", "media"), ("to be made", "targets"))
+                    for medium in row[column] or []
+                ],
                 "spoken": _turns(row),
                 "right": answer.get("option"),
                 "long": long,
@@ -449,18 +452,19 @@ def _spoken(role: str, content: str) -> dict[str, Any]:
     return {"role": role, "text": text, "options": options}
 
 
-def _picture(row: Mapping[str, Any], boxes: list[dict[str, Any]], resolve: Resolve) -> dict[str, str]:
-    """The conversation's picture as a data URI (`uri`), or why there is none (`missing`)."""
-    media = next((media for media in row["media"] if media["kind"] == "image"), None)
-    if media is None:
-        return {"missing": "The conversation names no picture."}
+def _picture(
+    source: str, medium: Mapping[str, Any], boxes: list[dict[str, Any]], resolve: Resolve
+) -> dict[str, str | int]:
+    """A medium as a data URI (`uri`), of a clip a strip of its frames, or why there is none (`missing`)."""
+    draw = strip if medium["kind"] == "clip" else drawn
     try:
-        image = drawn(resolve(row["source"], media["root"], media["path"]), boxes, PICTURE_WIDTH)
+        image = draw(resolve(source, medium["root"], medium["path"]), boxes, PICTURE_WIDTH)
     except OSError as error:
-        return {"missing": f"Picture missing: {media['path']} ({error.strerror or type(error).__name__})"}
+        return {"missing": f"Picture missing: {medium['path']} ({error.strerror or type(error).__name__})"}
     except (ValueError, cv2.error):
-        return {"missing": f"Picture unreadable: {media['path']} (not an image)"}
-    return {"uri": f"data:image/jpeg;base64,{base64.b64encode(jpeg(image, 78)).decode()}"}
+        return {"missing": f"Picture unreadable: {medium['path']} (not an image)"}
+    uri = f"data:image/jpeg;base64,{base64.b64encode(jpeg(image, 78)).decode()}"
+    return {"uri": uri, "boxes": len(boxes), "name": medium["id"]}
 
 
 def _labels_behind(tables: Tables, label_ids: pl.Series) -> dict[str, dict[str, Any]]:

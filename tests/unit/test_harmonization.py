@@ -177,16 +177,6 @@ def test_an_interval_that_ends_before_it_begins_is_turned_down() -> None:
     assert made["rejects"]["rule"].to_list() == ["interval_without_length"]
 
 
-def test_clips_are_the_steps_and_actions_of_a_second_or_more() -> None:
-    spans = [("step", 0.0, 5.0), ("step", 5.0, 5.5), ("phase", 0.0, 9.0), ("action", 2.5, 4.0)]
-    names = {"step": "dissection of Calot triangle", "phase": "preparation", "action": "clipping"}
-    rows = [{"field": field, "raw_value": names[field], "start_s": a, "end_s": b} for field, a, b in spans]
-    rows = [row | {"raw_value": "clipping", "field": "action"} if row["field"] == "step" else row for row in rows]
-    made = harmonized(native(intervals=rows), dataset="in_house")
-    assert sorted(made["clips"]["clip_id"]) == ["lab/v/action/0", "lab/v/action/2500"]
-    assert set(made["clips"]["label_id"]) <= set(made["intervals"]["label_id"])
-
-
 # Nothing is lost
 
 

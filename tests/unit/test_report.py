@@ -37,13 +37,9 @@ def conversation(number: int, *, task: str = "phase_recognition", form: str = "o
     frame_id = f"{of}/v1/{number:06d}"
     return {
         "conversation_id": f"{task}/{form}/{frame_id}", "task": task, "form": form, "source": of,
-        "video_id": f"{of}/v1", "frame_id": frame_id, "procedure_id": f"{of}/v1", "split": split,
-        "media": [{"kind": "image", "frame_id": frame_id, "root": "lake", "path": f"images/{number}.png"}],
-        "turns": [
-            {"role": "system", "content": "You see."},
-            {"role": "user", "content": "Which phase?\nA. Preparation\nB. Dissection"},
-            {"role": "assistant", "content": "Dissection."},
-        ],
+        "video_id": f"{of}/v1", "scene_id": frame_id, "procedure_id": f"{of}/v1", "split": split,
+        "media": [{"kind": "image", "id": frame_id, "root": "lake", "path": f"images/{number}.png"}], "targets": [],
+        "system": "You see.", "earlier": [], "question": "Which phase?\nA. Preparation\nB. Dissection",
         "answer": '{"phase":"phase/cholecystectomy/dissection","option":"B"}', "answer_text": "Dissection.",
         "reasoning_id": f"{task}/{frame_id}", "label_ids": ["L1"], "template_id": "phase@1:q1",
         "licence": "CC-BY-4.0", "status": "accepted",
@@ -132,7 +128,7 @@ def test_markup_in_the_data_is_shown_not_run(report: Callable[..., str]) -> None
     nasty = "<script>alert('x')</script><img src=x onerror=alert(1)>"
     html = report(
         sources=[source("alpha", title=nasty, licence_url="javascript:alert(1)", url='https://x.example/"><script>')],
-        conversations=[conversation(1, turns=[{"role": "user", "content": f"{nasty}\nA. {nasty}"}])],
+        conversations=[conversation(1, question=f"{nasty}\nA. {nasty}")],
         intervals=[INTERVAL | {"raw_value": nasty, "file": nasty}],
         alias_coverage=[{"source": "alpha", "video_id": "v", "field": "phase", "raw_value": nasty, "n_rows": 1}],
         rejects=[reject(1, reason=nasty)],
@@ -166,7 +162,8 @@ def test_boxes_are_drawn_on_the_picture_of_their_frame_alone(
     report: Callable[..., str], picture: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "images" / "2.png").write_bytes(picture.read_bytes())
-    html = report(conversations=[conversation(1), conversation(2)], boxes=[BOX])
+    scenes = [{"scene_id": f"alpha/v1/{n:06d}", "frame_id": f"alpha/v1/{n:06d}"} for n in (1, 2)]
+    html = report(conversations=[conversation(1), conversation(2)], boxes=[BOX], scene_context=scenes)
 
     images = [cv2.imdecode(np.frombuffer(found, np.uint8), cv2.IMREAD_COLOR) for found in pictures(html)]
     assert [image.shape[1] for image in images] == [420, 420]
@@ -179,7 +176,7 @@ def test_an_answer_leads_to_the_line_it_came_from(report: Callable[..., str]) ->
         report(
             sources=[source("alpha")],
             conversations=[conversation(1, label_ids=["L1", "B1", "gone"])],
-            frames=[{"frame_id": "alpha/v1/000001", "source": "alpha", "pts_s": 1.04}],
+            scene_context=[{"scene_id": "alpha/v1/000001", "frame_id": "alpha/v1/000001", "start_s": 1.04}],
             intervals=[INTERVAL],
             boxes=[BOX],
         ),
@@ -259,7 +256,7 @@ def test_five_examples_a_task_reach_every_source_and_both_forms(report: Callable
     phase = html[html.index("Phase recognition") :]
 
     assert re.findall(r"<article", html) == ["<article"] * 6
-    assert {found.split("/")[0] for found in re.findall(r"<dt>frame</dt><dd>(.*?)</dd>", phase)} == {
+    assert {found.split("/")[0] for found in re.findall(r"<dt>scene</dt><dd>(.*?)</dd>", phase)} == {
         "alpha", "beta", "gamma", "delta",
     }  # fmt: skip
     assert set(re.findall(r"<dt>form</dt><dd>(.*?)</dd>", phase)) == {"open", "multiple choice"}

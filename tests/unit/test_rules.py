@@ -58,19 +58,13 @@ def rejected(rule: str, stage: str = "ingestion") -> Callable[[Tables], Tables]:
     return lambda tables: {"rejects": pl.concat([tables["rejects"], table("rejects", row)])}
 
 
-def said(where: pl.Expr, turn: int, text: Callable[[str], str]) -> Callable[[Tables], Tables]:
-    """Tables with what one turn says changed in the conversations `where`."""
+def said(where: pl.Expr, turn: str, text: Callable[[str], str]) -> Callable[[Tables], Tables]:
+    """Tables with what one turn says (`question`, `answer_text`) changed in the conversations `where`."""
 
     def change(tables: Tables) -> Tables:
         talk = tables["conversations"].with_columns(chosen=where)
-        turns = [
-            [
-                {**one, "content": text(one["content"])} if chosen and number == turn else one
-                for number, one in enumerate(row)
-            ]
-            for row, chosen in zip(talk["turns"].to_list(), talk["chosen"].to_list(), strict=True)
-        ]
-        return {"conversations": talk.drop("chosen").with_columns(pl.Series("turns", turns, talk.schema["turns"]))}
+        turns = [text(one) if chosen else one for one, chosen in talk.select(turn, "chosen").rows()]
+        return {"conversations": talk.drop("chosen").with_columns(pl.Series(turn, turns))}
 
     return change
 
@@ -81,6 +75,17 @@ def with_media(**fields: str) -> Callable[[Tables], Tables]:
         media = talk["media"].to_list()
         media[0] = [media[0][0] | fields]
         return {"conversations": talk.with_columns(pl.Series("media", media, talk.schema["media"]))}
+
+    return change
+
+
+def asked_of_footage(kind: str, cutoff_s: float) -> Callable[[Tables], Tables]:
+    """Tables with one more scene, whose answer stands on the first interval."""
+
+    def change(tables: Tables) -> Tables:
+        target = tables["intervals"]["label_id"][0]
+        scene = {"scene_id": "new", "kind": kind, "cutoff_s": cutoff_s, "target_label_id": target}
+        return added("scene_context", **scene)(tables)
 
     return change
 
@@ -116,8 +121,8 @@ PLANTS: list[tuple[str, Callable[[Tables], Tables], int]] = [
     ("reasoning_is_grounded", changed("reasoning", verified="fail", verifier_reason="said too much"), 1),
     ("reasoning_is_grounded", changed("reasoning", verified="not run"), 1),
     ("no_placeholder_left", changed("reasoning", relation="The {instrument} is at rest."), 1),
-    ("no_placeholder_left", said(FIRST_OPEN, 2, lambda text: f"<|object_ref_start|> {text}"), 1),
-    ("no_placeholder_left", said(FIRST_OPEN, 1, lambda text: f"{text} TODO"), 1),
+    ("no_placeholder_left", said(FIRST_OPEN, "answer_text", lambda text: f"<|object_ref_start|> {text}"), 1),
+    ("no_placeholder_left", said(FIRST_OPEN, "question", lambda text: f"{text} TODO"), 1),
     ("conversations_are_traceable", changed("conversations", reasoning_id="nowhere"), 1),
     ("conversations_are_traceable", changed("conversations", label_ids=pl.lit(pl.Series([["made up"]])).first()), 1),
     (
@@ -125,17 +130,17 @@ PLANTS: list[tuple[str, Callable[[Tables], Tables], int]] = [
         changed("conversations", label_ids=pl.lit(pl.Series([[]], dtype=pl.List(pl.String))).first()),
         1,
     ),
-    ("conversations_are_traceable", with_media(frame_id="cholect50/VID01/000777"), 1),
+    ("conversations_are_traceable", with_media(id="cholect50/VID01/000777"), 1),
     ("one_split_per_procedure", changed("conversations", split="test"), 2),  # its procedure, and its picture
     (
         "one_split_per_procedure",
         changed("frames", pl.col("frame_id").is_in([GRASPER, "endoscapes/170/000000"]), sha256="same"),
         1,
     ),
-    ("choices_have_one_right_option", said(FIRST_CHOICE, 1, lambda text: text.split("\n")[0]), 1),
+    ("choices_have_one_right_option", said(FIRST_CHOICE, "question", lambda text: text.split("\n")[0]), 1),
     (
         "choices_have_one_right_option",
-        said(FIRST_CHOICE, 1, lambda text: text + "\nD." + text.split("\nA.")[1].split("\n")[0]),
+        said(FIRST_CHOICE, "question", lambda text: text + "\nD." + text.split("\nA.")[1].split("\n")[0]),
         1,
     ),
     ("choices_have_one_right_option", changed("conversations", FIRST_CHOICE, answer='{"option":"E"}'), 1),
@@ -185,6 +190,10 @@ PLANTS: list[tuple[str, Callable[[Tables], Tables], int]] = [
         },
         1,
     ),
+    ("no_future_in_an_input", changed("conversations", FIRST_OPEN, cutoff_s=-0.04), 1),
+    ("no_future_in_an_input", changed("conversations", FIRST_OPEN, cutoff_s=pl.lit(None, pl.Float64)), 1),
+    ("the_future_is_the_answer", asked_of_footage("next_action", 0.5), 1),  # what comes next began at 0 s
+    ("the_future_is_the_answer", asked_of_footage("remaining", 3.0), 1),  # what still lasts ended at 3 s
     ("clock_of_labels_fits_video", rejected("frame_beyond_video_end", "frames"), 1),
 ]
 
