@@ -66,9 +66,9 @@ def cut(path: Path, spans: Sequence[tuple[float, float]], folder: Path, *, timeo
     """Write for each of `spans` an MP4, `%06d.mp4` of its position: H.264 of exactly the frames shown in [start, end).
 
     Spans are seconds from the first presented frame; they may overlap, come in any order, and reach beyond the last
-    frame. A clip's frames keep their distances (a variable rate stays one) and begin at 0. Sound, subtitles, chapters, metadata and captions inside
-    the stream are left behind. An odd width or height gets one black column at the right or row at the bottom, so that
-    positions in pixels stay true. The same footage, spans and ffmpeg give the same bytes.
+    frame. A clip's frames keep their distances (a variable rate stays one) and begin at 0. Sound, subtitles, chapters,
+    metadata and captions inside the stream are left behind. An odd width or height gets one black column at the right
+    or row at the bottom, so that positions in pixels stay true. The same footage, spans and ffmpeg give the same bytes.
 
     Neighbouring spans share a decode, which begins at a keyframe some seconds before them. Where the decoder then shows
     other frames than the packets promise, it is repeated from the first frame of the video on.
