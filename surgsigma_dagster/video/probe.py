@@ -20,6 +20,7 @@ class Probe:
     frame_rate: float
     timestamps: pl.DataFrame
     complaint: str | None  # why it must not be trusted: packets missing or damaged
+    first_pts_s: float  # the first frame on the container's own clock
 
 
 def probe(path: Path, *, timeout_s: float = 600) -> Probe:
@@ -77,6 +78,7 @@ def probe(path: Path, *, timeout_s: float = 600) -> Probe:
         frame_rate=round(packets.height / duration, 6) if duration else 0.0,
         timestamps=timestamps,
         complaint=complaint,
+        first_pts_s=float(packets["pts"][0]),
     )
 
 
