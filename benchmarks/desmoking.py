@@ -14,6 +14,7 @@ table by thickness of smoke; exits with 1 where smoke is
 import sys
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import cv2
 import polars as pl
@@ -48,7 +49,7 @@ def level(beta: float) -> str:
     return LEVELS[min(int(3 * (beta - low) / (high - low)), 2)]
 
 
-def measured(frames: str, images: list[Image]) -> list[dict[str, str | float]]:
+def measured(frames: str, images: list[Image]) -> list[dict[str, Any]]:
     """PSNR and SSIM of smoked and of desmoked pictures against clear ones; seeds count from 0."""
     wanted, rows, seed = dict.fromkeys(LEVELS, PER_LEVEL), [], 0
     while any(wanted.values()):
@@ -67,12 +68,12 @@ def faults(table: pl.DataFrame) -> list[str]:
     """What the stated criteria say against the smoke."""
     found = []
     for (frames,), part in table.group_by("frames", maintain_order=True):
-        thin, thick = part.row(0, named=True), part.row(-1, named=True)
-        if thin["smoked_psnr"] > TRIVIAL_DB or part["desmoked_psnr"].max() > RESTORED_DB:
+        by_smoke: dict[str, list[float]] = {name: part[name].to_list() for name in MEASURES}
+        if by_smoke["smoked_psnr"][0] > TRIVIAL_DB or max(by_smoke["desmoked_psnr"]) > RESTORED_DB:
             found.append(f"{frames}: trivial")
-        if thick["smoked_ssim"] < HOPELESS:
+        if by_smoke["smoked_ssim"][-1] < HOPELESS:
             found.append(f"{frames}: hopeless")
-        falling = (pairwise(part[name].to_list()) for name in ("smoked_psnr", "smoked_ssim"))
+        falling = (pairwise(by_smoke[name]) for name in ("smoked_psnr", "smoked_ssim"))
         if any(after >= before for pairs in falling for before, after in pairs):
             found.append(f"{frames}: more smoke does not hide more")
     return found

@@ -387,7 +387,9 @@ class Rejects(dy.Schema):
     """Every native row or unit that made no label, frame or conversation, and why."""
 
     reject_id = _text("Hash of the row", primary_key=True)
-    stage = dy.Enum(["ingestion", "frames", "harmonization", "reasoning"], description="Stage that turned it down")
+    stage = dy.Enum(
+        ["ingestion", "frames", "harmonization", "synthesis", "reasoning"], description="Stage that turned it down"
+    )
     rule = _text("Rule, snake case")
     reason = _text("What was expected, what was found")
     source = _text("Source id")
