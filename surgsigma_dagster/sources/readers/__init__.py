@@ -33,7 +33,7 @@ from surgsigma_dagster.sources.readers.kinds import (
     many,
     optional,
 )
-from surgsigma_dagster.sources.readers.mask_images import mask_classes, mask_values, regions
+from surgsigma_dagster.sources.readers.mask_images import mask_classes, mask_values, regions, value_image
 from surgsigma_dagster.sources.readers.rows import (
     LINES,
     agreeing,
@@ -104,5 +104,6 @@ __all__ = [
     "steady",
     "table",
     "text",
+    "value_image",
     "voc",
 ]

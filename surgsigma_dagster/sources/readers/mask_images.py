@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from surgsigma_dagster.sources.accounting import WHOLE_FILE
+from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.sources.readers.documents import Coco
 from surgsigma_dagster.sources.readers.kinds import NUMBER, Kind
 from surgsigma_dagster.sources.readers.rows import reject
@@ -94,15 +95,18 @@ def regions(
     return {"masks": masks, "presences": presences, "rejects": pl.concat([unreadable, unexpected])}
 
 
-def _values(path: Path, colours: bool, two_valued: bool) -> tuple[list[int] | None, int | None, int | None, str | None]:
+def value_image(path: Path, *, colours: bool = False, two_valued: bool = False) -> NDArray[Any]:
+    """(H, W) of the values that `mask_values` finds in a mask image, with the same options.
+
+    Raises `SourceError` for a file that cannot be read as such.
+    """
     try:
         with Image.open(path) as opened:
             image = opened.convert("L") if not colours and opened.mode == "1" else opened
             grey = not colours and image.mode in ("L", "P", "I;16", "I")
             pixels = np.asarray(image if grey else image.convert("RGB"))
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-        return None, None, None, f"It cannot be read as an image: {type(error).__name__}."
-    height, width = pixels.shape[:2]
+        raise SourceError(path, "", "an image that can be read", type(error).__name__) from error
     if pixels.ndim == 3:
         red, green, blue = (pixels[..., channel].astype(np.int64) for channel in range(3))
         if colours:
@@ -110,9 +114,18 @@ def _values(path: Path, colours: bool, two_valued: bool) -> tuple[list[int] | No
         elif (red == green).all() and (green == blue).all():
             pixels = pixels[..., 0]
         else:
-            return None, None, None, "A grey image is expected, it has colours."
+            raise SourceError(path, "", "a grey image", "colours")
     if two_valued:
         pixels = np.where(pixels >= _HALF, WHITE, 0).astype(np.uint8)
+    return pixels
+
+
+def _values(path: Path, colours: bool, two_valued: bool) -> tuple[list[int] | None, int | None, int | None, str | None]:
+    try:
+        pixels = value_image(path, colours=colours, two_valued=two_valued)
+    except SourceError as error:
+        return None, None, None, f"Expected {error.expected}, found {error.found}."
+    height, width = pixels.shape
     return _distinct(pixels).tolist(), width, height, None
 
 
