@@ -109,55 +109,47 @@ ANATOMY = Anatomy(
     anchor=_anchor,
 )
 
-_PUSHER = ("Needle Driver", "right")
-_PULLER = ("Needle Driver", "left")
 
-
-def _beat(seconds: float, step: str, *uses: Use, **to: float) -> Beat:
+def _beat(seconds: float, step: str, *uses: Use, needle: tuple[float, float, float] | None = None, **to: float) -> Beat:
+    """`needle` is where its centre is at the end, and how far it is then turned (radians)."""
+    if needle:
+        to |= {"dx": needle[0] - _REST[0], "dy": needle[1] - _REST[1], "turn": needle[2]}
     return Beat(seconds, "Dorsal_Venous_Complex", step, uses, to)
 
 
-def _driver(hand: tuple[str, str], verb: str, target: str = "needle") -> Use:
-    return Use(hand[0], verb, target, hand[1])
+def _right(verb: str, target: str = "needle") -> Use:
+    return Use("Needle Driver", verb, target, "right")
 
 
-def _at(x: float, y: float, turn: float) -> dict[str, float]:
-    """The state in which the needle's centre is at (x, y)."""
-    return {"dx": x - _REST[0], "dy": y - _REST[1], "turn": turn}
+def _left(verb: str, target: str = "needle") -> Use:
+    return Use("Needle Driver", verb, target, "left")
 
 
 def _stitch(number: int, pick: float, position: float, push: float, pull: float, *more: Use) -> tuple[Beat, ...]:
     """One stitch, in seconds of its four actions; `more` instruments are there while the needle is pulled."""
-    y = _ROWS[number] - 0.1
+    y, passed, blood = _ROWS[number] - 0.1, number + 1, 0.2 if more else 0.9
     return (
-        _beat(pick, "Picking-up the needle", _driver(_PUSHER, "pick"), **_at(0.3, 0.48, -0.3)),
-        _beat(position, "Positioning the needle tip", _driver(_PUSHER, "position"), **_at(0.37, y, 0.2)),
+        _beat(pick, "Picking-up the needle", _right("pick"), needle=(0.3, 0.48, -0.3)),
+        _beat(position, "Positioning the needle tip", _right("position"), needle=(0.37, y, 0.2)),
+        _beat(push, "Pushing the needle through the tissue", _right("push"), needle=(0.0, y, -0.1), blood=0.9),
         _beat(
-            *(push, "Pushing the needle through the tissue", _driver(_PUSHER, "push")),
-            **_at(0.0, y, -0.1),
-            blood=0.9,
-        ),
-        _beat(
-            *(pull, "Pulling the needle out of the tissue", _driver(_PULLER, "pull"), *more),
-            **_at(-0.5, 0.22, -0.5),
-            stitches=number + 1,
-            blood=0.2 if more else 0.9,
+            pull,
+            "Pulling the needle out of the tissue",
+            *(_left("pull"), *more),
+            needle=(-0.5, 0.22, -0.5),
+            stitches=passed,
+            blood=blood,
         ),
     )
 
 
 def _end(tie: float, cut: float, put_down: float) -> tuple[Beat, ...]:
     """The knot, the cut and the needle put down, in seconds."""
+    scissors = Use("Round Tip Scissors", "cut", "thread", "right")
     return (
-        _beat(
-            *(tie, "Tying a knot", _driver(_PUSHER, "tie", "thread"), _driver(_PULLER, "Hold", "thread")),
-            throws=3,
-        ),
-        _beat(
-            *(cut, "Cutting the suture", Use("Round Tip Scissors", "cut", "thread", "right")),
-            cut=1,
-        ),
-        _beat(put_down, "Returning/dropping the needle", _driver(_PUSHER, "return"), **_at(0.35, 0.5, 0.0)),
+        _beat(tie, "Tying a knot", _right("tie", "thread"), _left("Hold", "thread"), throws=3),
+        _beat(cut, "Cutting the suture", scissors, cut=1),
+        _beat(put_down, "Returning/dropping the needle", _right("return"), needle=(0.35, 0.5, 0.0)),
     )
 
 
