@@ -19,7 +19,7 @@ REAL_LABELS = Path(__file__).parents[2] / "shared" / "labels"
 
 @pytest.fixture(scope="session")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of the five sample sources; never written to by a test."""
+    """Folder of the sample sources; never written to by a test."""
     return write_samples(tmp_path_factory.mktemp("samples"), binary("ffmpeg")).parent
 
 

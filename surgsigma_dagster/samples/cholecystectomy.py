@@ -281,4 +281,5 @@ _INCOMPLETE = _beat(
     triangle=0.68,
 )
 CRITICAL_VIEW = Script(ANATOMY, (*_CALOT, _SHOW), seed=162)
+VIDEO12 = Script(ANATOMY, (*_CALOT, _SHOW), seed=12)
 PARTIAL_VIEW = Script(ANATOMY, (_CALOT[0], _INCOMPLETE, _SHOW), seed=2)

@@ -1,4 +1,4 @@
-"""Frames into an H.264 file, with the same bytes for the same frames."""
+"""Frames into a video file, with the same bytes for the same frames."""
 
 import subprocess
 import tempfile
@@ -10,18 +10,34 @@ import ffmpeg as ffmpeg_python
 from surgsigma_dagster.samples.render import Image
 from surgsigma_dagster.video.binary import MediaError
 
+_CODECS: dict[str, dict[str, str | int]] = {
+    ".mp4": {"f": "mp4", "c:v": "libx264", "preset": "veryfast", "g": 50},
+    ".avi": {"f": "avi", "c:v": "mpeg4", "q:v": 5, "g": 120},  # AVI has no timestamps, so no B-frames
+}
 
-def encode(path: Path, frames: Iterable[Image], size: tuple[int, int], fps: int, ffmpeg: str, keep: str = "1") -> None:
-    """Write `frames` of `size` (width, height), blue first, as an MP4 at `fps`.
+
+def encode(
+    path: Path,
+    frames: Iterable[Image],
+    size: tuple[int, int],
+    fps: int,
+    ffmpeg: str,
+    *,
+    keep: str = "1",
+    times: int = 1,
+) -> None:
+    """Write `frames` of `size` (width, height), blue first, at `fps`, as H.264 in MP4 or MPEG-4 in AVI.
 
     `keep` is a condition on the frame number `n` in ffmpeg's language: what is left keeps its timestamps,
-    which makes the rate variable. Raises `MediaError` with ffmpeg's own words.
+    which makes the rate variable. Each frame is shown `times` times. Raises `MediaError` with ffmpeg's own words.
     """
     part = path.with_name(f".{path.name}.part")
-    stream = ffmpeg_python.input("pipe:", f="rawvideo", pix_fmt="bgr24", s="{}x{}".format(*size), r=fps)
-    output = stream.filter("select", keep).output(
+    stream = ffmpeg_python.input("pipe:", f="rawvideo", pix_fmt="bgr24", s="{}x{}".format(*size), r=f"{fps}/{times}")
+    chosen = stream.filter("fps", fps) if times > 1 else stream.filter("select", keep)
+    output = chosen.output(
         f"file:{part}",
-        **{"f": "mp4", "c:v": "libx264", "pix_fmt": "yuv420p", "preset": "veryfast", "g": 50, "threads": 1},
+        **_CODECS[path.suffix],
+        **{"pix_fmt": "yuv420p", "threads": 1},
         **{"fps_mode": "passthrough", "fflags": "+bitexact", "flags:v": "+bitexact", "v": "error"},
     )
     with tempfile.TemporaryFile() as said:

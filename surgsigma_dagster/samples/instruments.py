@@ -91,6 +91,11 @@ def _tube(length: float, width: float, colour: Colour) -> list[Part]:
     ]
 
 
+def part_of(polygon: int) -> str:
+    """What polygon number `polygon` of a robotic instrument belongs to: its shaft, wrist or clasper."""
+    return "shaft" if polygon < 3 else "wrist" if polygon < 7 else "clasper"  # as `_robot` lists them
+
+
 def parts(kind: str, opening: float, length: float) -> list[Part]:
     """The polygons of an instrument, back to front. `length` is the distance from tip to entry.
 
@@ -125,10 +130,13 @@ def parts(kind: str, opening: float, length: float) -> list[Part]:
             return [*_robot(length, BLUE), *_jaws(opening, -0.22, 12, *_tine(0.22, 0.06, 0.034))]
         case "Prograsp Forceps":
             return [*_robot(length, STEEL), *_jaws(opening, -0.22, 16, *_fenestrated(0.22, 0.062, STEEL))]
-        case "Large Needle Driver":
+        case "Large Needle Driver" | "Needle Driver":  # the second without a needle
             jaw = np.array([(-0.2, 0), (-0.2, 0.04), (-0.06, 0.045), (-0.02, 0.02), (-0.02, 0)])
             needle = stroke(disc((-0.025, 0.0), 0.11)[4:21], 0.016), LIGHT
-            return [*_robot(length, GREEN), *_jaws(opening, -0.2, 6, (jaw, STEEL)), needle]
+            held = [needle] if kind == "Large Needle Driver" else []
+            return [*_robot(length, GREEN), *_jaws(opening, -0.2, 6, (jaw, STEEL)), *held]
+        case "Round Tip Scissors":
+            return [*_robot(length, BLACK), *_jaws(opening, -0.2, 20, *_blade(0.2, 0.045))]
         case "Monopolar Curved Scissors":
             sleeve = [
                 (_bar(-0.37, -0.17, 0.12, 0.075), ORANGE),

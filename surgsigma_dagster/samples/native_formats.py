@@ -2,22 +2,24 @@
 
 Every label is measured on the rendered frame or read off the script that drew it. The formats are those of
 the dataset owners' documentation and files; nothing here imports an adapter, so a sample can prove one wrong.
+Sources that label every pixel are in `dense_formats`.
 """
 
-import csv
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
 
 from surgsigma_dagster.samples import cholecystectomy, prostatectomy
+from surgsigma_dagster.samples.dense_formats import write_cholecseg8k, write_sar_rarp50, write_scared
 from surgsigma_dagster.samples.encode import encode
+from surgsigma_dagster.samples.files import seconds, write_picture, write_rows, write_text
 from surgsigma_dagster.samples.render import Box, Image, Rendering, render
 from surgsigma_dagster.samples.scene import Script
 
-VERSION = "1"  # of the samples' bytes: a folder of another version is written again
+VERSION = "2"  # of the samples' bytes: a folder of another version is written again
 FPS = 25
 _CHOLEC_SIZE, _ENDOSCAPES_SIZE, _PSI_AVA_SIZE = (480, 272), (640, 360), (640, 400)
 
@@ -31,11 +33,14 @@ sources:
   - {name: endoscapes, dataset: endoscapes, root: endoscapes, licence: CC0-1.0}
   - {name: psi_ava, dataset: psi_ava, root: psi-ava, licence: CC0-1.0}
   - {name: in_house, dataset: in_house, root: in_house}
+  - {name: cholecseg8k, dataset: cholecseg8k, root: cholecseg8k, licence: CC0-1.0}
+  - {name: sar_rarp50, dataset: sar_rarp50, root: SAR-RARP50, licence: CC0-1.0}
+  - {name: scared, dataset: scared, root: SCARED, licence: CC0-1.0}
 """
 
 
 def write_samples(root: Path, ffmpeg: str) -> Path:
-    """Write the five sample sources under `root` and return the path of its `sources.yaml`.
+    """Write the eight sample sources under `root` and return the path of its `sources.yaml`.
 
     A folder that is complete is left as it is. `ffmpeg` is the path of the binary; raises `MediaError` with
     its words where it fails.
@@ -53,33 +58,14 @@ def write_samples(root: Path, ffmpeg: str) -> Path:
         _endoscapes(root / "endoscapes")
         _psi_ava(root / "psi-ava", "CASE001", prostatectomy.CASE001)
         _in_house(root / "in_house", prostatectomy.IN_HOUSE, ffmpeg)
+        write_cholecseg8k(root / "cholecseg8k")
+        write_sar_rarp50(root / "SAR-RARP50", ffmpeg)
+        write_scared(root / "SCARED", ffmpeg)
     finally:
         cv2.setNumThreads(threads)
-    _text(config, SOURCES_YAML)
-    _text(marker, VERSION)
+    write_text(config, SOURCES_YAML)
+    write_text(marker, VERSION)
     return config
-
-
-def _text(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8", newline="\n")
-
-
-def _rows(path: Path, rows: Iterable[Sequence[object]], delimiter: str = ",") -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, delimiter=delimiter, lineterminator="\n").writerows(rows)
-
-
-def _picture(path: Path, image: Image) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(path), image):
-        raise OSError(f"{path}: the picture could not be written")
-
-
-def _seconds(script: Script, size: tuple[int, int]) -> Iterator[tuple[int, Rendering]]:
-    """The procedure at 1 fps."""
-    return ((k, render(script.at(float(k)), *size)) for k in range(int(script.seconds)))
 
 
 # Cholec80 -----------------------------------------------------------------------------------------
@@ -104,8 +90,8 @@ def _cholec80(root: Path, stem: str, script: Script, ffmpeg: str) -> None:
 
     (root / "videos").mkdir(parents=True, exist_ok=True)
     encode(root / "videos" / f"{stem}.mp4", frames(), _CHOLEC_SIZE, FPS, ffmpeg)
-    _rows(root / "phase_annotations" / f"{stem}-phase.txt", phases, "\t")
-    _rows(root / "tool_annotations" / f"{stem}-tool.txt", tools[:-1], "\t")
+    write_rows(root / "phase_annotations" / f"{stem}-phase.txt", phases, "\t")
+    write_rows(root / "tool_annotations" / f"{stem}-tool.txt", tools[:-1], "\t")
 
 
 def _bag(rendering: Rendering) -> set[str]:
@@ -175,8 +161,8 @@ _NO_BOX = [-1.0, -1.0, -1.0, -1.0]
 def _cholect50(root: Path, number: int, script: Script) -> None:
     """Frame k is Cholec80's frame 25 k; one picture is downloaded twice, as in the real folders."""
     video, annotations = f"VID{number:02d}", {}
-    for k, rendering in _seconds(script, _CHOLEC_SIZE):
-        _picture(root / "videos" / video / f"{k:06d}.png", rendering.image)
+    for k, rendering in seconds(script, _CHOLEC_SIZE):
+        write_picture(root / "videos" / video / f"{k:06d}.png", rendering.image)
         annotations[str(k)] = _triplet_rows(rendering)
     pictures = root / "videos" / video
     shutil.copyfile(pictures / "000030.png", pictures / "000030 (1).png")
@@ -195,7 +181,7 @@ def _cholect50(root: Path, number: int, script: Script) -> None:
         "categories": {**categories, "triplet": {str(i): name for i, name in TRIPLETS.items()}},
         **{"video": number, "fps": 1, "num_frames": len(annotations), "annotations": annotations},
     }
-    _text(root / "labels" / f"{video}.json", json.dumps(document))
+    write_text(root / "labels" / f"{video}.json", json.dumps(document))
 
 
 def _triplet_rows(rendering: Rendering) -> list[list[float]]:
@@ -240,9 +226,9 @@ def _endoscapes(root: Path) -> None:
         ("test", 162, 30250, cholecystectomy.CRITICAL_VIEW),
     ):
         images, boxes = [], []
-        for k, rendering in _seconds(script, _ENDOSCAPES_SIZE):
+        for k, rendering in seconds(script, _ENDOSCAPES_SIZE):
             frame, rated, boxed = first + FPS * k, k not in _UNRATED, k % 2 == 0
-            _picture(root / split / f"{video}_{frame}.jpg", rendering.image)
+            write_picture(root / split / f"{video}_{frame}.jpg", rendering.image)
             votes = list(zip(*cholecystectomy.criteria(rendering.scene.state).values(), strict=True))
             mean = [round(sum(vote) / len(votes), 3) for vote in zip(*votes, strict=True)]
             given = (mean, *mean, True, *map(list, votes)) if rated else ("", "", "", "", False, "", "", "")
@@ -275,8 +261,8 @@ def _endoscapes(root: Path) -> None:
         boxed_images = [image for image in images if image["is_det_keyframe"]]
         for file, some, labels in (("", boxed_images, annotations), ("_ds", images, [])):
             document = {"images": some, "annotations": labels, "categories": categories}
-            _text(root / split / f"annotation{file}_coco.json", json.dumps(document))
-    _rows(root / "all_metadata.csv", metadata)
+            write_text(root / split / f"annotation{file}_coco.json", json.dumps(document))
+    write_rows(root / "all_metadata.csv", metadata)
 
 
 def _endoscapes_boxes(rendering: Rendering) -> list[tuple[str, Box]]:
@@ -342,11 +328,11 @@ def _psi_ava(root: Path, case: str, script: Script) -> None:
     annotations: list[dict[str, object]] = []
     keyframe_rows: list[tuple[object, ...]] = []
     extended: list[tuple[object, ...]] = []
-    for k, rendering in _seconds(script, _PSI_AVA_SIZE):
+    for k, rendering in seconds(script, _PSI_AVA_SIZE):
         (height, width), scene = rendering.labels.shape, rendering.scene
         phase, step = PSI_AVA_PHASES.index(scene.phase), PSI_AVA_STEPS.index(scene.step)
         name = f"{case}/{k:05d}.jpg"
-        _picture(root / "keyframes" / name, rendering.image)
+        write_picture(root / "keyframes" / name, rendering.image)
         extended.append((case, k, k + 1, 0.0, 0.0, 0.0, 0.0, 0, -1, -1, 0, step, phase))
         if k not in _KEYFRAMES:
             continue
@@ -380,9 +366,9 @@ def _psi_ava(root: Path, case: str, script: Script) -> None:
         **{"images": images, "annotations": annotations},
     }
     fold = root / "outputs" / "data_annotations" / "psi-ava" / "fold1"
-    _text(fold / "coco_anns" / "train_coco_anns_v3_35s.json", json.dumps(document))
-    _rows(fold / "annotations" / "train.csv", keyframe_rows)
-    _rows(fold.parents[1] / "psi-ava_extended" / "fold1" / "annotations" / "train.csv", extended)
+    write_text(fold / "coco_anns" / "train_coco_anns_v3_35s.json", json.dumps(document))
+    write_rows(fold / "annotations" / "train.csv", keyframe_rows)
+    write_rows(fold.parents[1] / "psi-ava_extended" / "fold1" / "annotations" / "train.csv", extended)
 
 
 def _numbered(names: Sequence[str], first: int, supercategory: str) -> list[dict[str, object]]:
@@ -447,5 +433,5 @@ def _in_house(root: Path, script: Script, ffmpeg: str) -> None:
         for action in script.actions()
         if action.leads and action.use.verb and action.use.target
     ]
-    _rows(root / f"{stem}.csv", rows)
-    _text(root / "source.yaml", IN_HOUSE_SIDECAR)
+    write_rows(root / f"{stem}.csv", rows)
+    write_text(root / "source.yaml", IN_HOUSE_SIDECAR)

@@ -4,6 +4,7 @@ The picture is antialiased and lit, the label map is not: every pixel belongs to
 masks, boxes and depth are measured on what is seen, with occlusion. Nothing here knows a dataset's format.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import accumulate, chain
@@ -48,13 +49,18 @@ class Rendering:
     @cached_property
     def labels(self) -> Image:
         """(H, W) uint8: i + 1 where tissue `anatomy.names[i]` is seen, FIRST_TOOL + i for tool i, else 0."""
+        names = self.scene.anatomy.names
+        return self.painted(lambda name: names.index(name) + 1, lambda tool, _: FIRST_TOOL + tool)
+
+    def painted(self, tissue: Callable[[str], int], part: Callable[[int, int], int]) -> Image:
+        """(H, W) uint8: `tissue(name)` where a tissue is seen, `part(i, j)` where polygon j of tool i is, else 0."""
         shape = self.image.shape[:2]
-        labels, names = np.zeros(shape, np.uint8), self.scene.anatomy.names
+        labels = np.zeros(shape, np.uint8)
         for layer, fixed in self.tissue_shapes:
-            _fill(labels, layer, fixed, names.index(layer.name) + 1, cv2.LINE_8, self.scene.camera[2])
+            _fill(labels, layer, fixed, tissue(layer.name), cv2.LINE_8, self.scene.camera[2])
         for i, polygons in enumerate(self.tool_shapes):
-            for fixed, _ in polygons:
-                cv2.fillPoly(labels, [fixed], FIRST_TOOL + i, cv2.LINE_8, _SHIFT)
+            for j, (fixed, _) in enumerate(polygons):
+                cv2.fillPoly(labels, [fixed], part(i, j), cv2.LINE_8, _SHIFT)
         return cv2.bitwise_and(labels, _view(shape)[1])
 
     def tissue(self, name: str) -> NDArray[np.bool_]:
@@ -96,6 +102,11 @@ def extent(mask: NDArray[np.bool_]) -> Box | None:
     """The smallest box around the set pixels, or None where there are none."""
     x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
     return Box(x, y, width, height) if width else None
+
+
+def outside(shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """(H, W): where a picture is black, since it is beyond the rim of the round view."""
+    return np.asarray(_view((shape[0], shape[1]))[1] == 0)
 
 
 def _radius(shape: tuple[int, ...]) -> float:

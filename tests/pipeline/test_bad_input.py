@@ -95,8 +95,8 @@ def test_doctor_finds_nothing_missing_here_and_names_what_is(tmp_path: Path, mon
 def test_detect_names_every_sample_source_and_nothing_else(samples: Path) -> None:
     found = json.loads(surgsigma("sources", "detect", samples, "--json").stdout)["found"]
     assert {row["dataset"]: Path(row["root"]).name for row in found} == {
-        "cholec80": "cholec80", "cholect50": "CholecT50", "endoscapes": "endoscapes", "in_house": "in_house",
-        "psi_ava": "psi-ava",
+        "cholec80": "cholec80", "cholecseg8k": "cholecseg8k", "cholect50": "CholecT50", "endoscapes": "endoscapes",
+        "in_house": "in_house", "psi_ava": "psi-ava", "sar_rarp50": "SAR-RARP50", "scared": "SCARED",
     }  # fmt: skip
 
 

@@ -35,7 +35,7 @@ def query(home: Path, sql: str) -> list[tuple[object, ...]]:
 def test_the_samples_give_every_table_rows_but_those_they_have_no_labels_for(demo_home: Path) -> None:
     counts = {table: query(demo_home, f"SELECT count(*) FROM {table}")[0][0] for table in TABLES}
     assert {table for table, n in counts.items() if n == 0} == {
-        "masks", "questions", "depths", "captions", "label_conflicts",
+        "questions", "captions", "label_conflicts",
     }  # fmt: skip
 
 
@@ -80,7 +80,7 @@ def test_a_second_build_with_nothing_changed_makes_nothing_and_says_so(samples: 
     times = {path: path.stat().st_mtime_ns for path in (demo_home / "lake/images").rglob("*.jpg")}
     said = surgsigma("build", "--sources", samples / "sources.yaml", "--home", demo_home).stderr
     for stage in ("videos", "native labels", "frames", "harmonization", "scene context", "reasoning", "conversations"):
-        assert f"{stage}: 0 made, 7 up to date" in said
+        assert f"{stage}: 0 made, 15 up to date" in said
     assert contents(demo_home) == before
     assert {path: path.stat().st_mtime_ns for path in (demo_home / "lake/images").rglob("*.jpg")} == times
 

@@ -19,8 +19,8 @@ from .conftest import built, surgsigma
 from .loopback import AWS, s3
 
 FOLDERS = {
-    "cholec80": "cholec80", "cholect50": "CholecT50", "endoscapes": "endoscapes", "in_house": "in_house",
-    "psi_ava": "psi-ava",
+    "cholec80": "cholec80", "cholecseg8k": "cholecseg8k", "cholect50": "CholecT50", "endoscapes": "endoscapes",
+    "in_house": "in_house", "psi_ava": "psi-ava", "sar_rarp50": "SAR-RARP50", "scared": "SCARED",
 }  # fmt: skip
 
 
@@ -86,6 +86,17 @@ def test_known_defects_of_a_release_are_listed(tmp_path: Path) -> None:
 
 
 # Checking
+
+
+def test_nothing_in_the_samples_goes_unread_but_what_they_have_of_real_datasets_quirks(samples: Path) -> None:
+    found = json.loads(surgsigma("sources", "check", samples / "sources.yaml", "--json").stdout)
+    assert {(row["source"], row["problem"], row["times"]) for row in found["problems"]} == {
+        ("cholect50", "duplicate_download", 1), ("psi_ava", "repeats", 14),
+    }  # fmt: skip
+    assert [(row["source"], row["raw_value"]) for row in found["unmapped"]] == [("in_house", "WHO time-out")]
+    records = {row["source"]: row["records"] for row in found["sources"]}
+    for source, kind in (("cholecseg8k", "masks"), ("sar_rarp50", "masks"), ("scared", "depths")):
+        assert kind in str(records[source]), source
 
 
 def test_clocks_that_disagree_are_found_before_a_build(samples: Path, tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import yaml
 
-from surgsigma_dagster.samples import cholecystectomy, prostatectomy, write_samples
+from surgsigma_dagster.samples import cholecystectomy, prostatectomy, suturing, write_samples
+from surgsigma_dagster.samples.dense_formats import CHOLECSEG8K_CLASSES, SAR_RARP50_CLASSES
 from surgsigma_dagster.samples.encode import encode
 from surgsigma_dagster.samples.native_formats import CHOLECT50_PHASES, INSTRUMENTS, TRIPLETS
 from surgsigma_dagster.samples.render import render
@@ -25,6 +26,8 @@ SCRIPTS = {
     "video51": cholecystectomy.VIDEO51,
     "critical_view": cholecystectomy.CRITICAL_VIEW,
     "case001": prostatectomy.CASE001,
+    "suturing02": suturing.VIDEO02,
+    "suturing41": suturing.VIDEO41,
 }
 every_script = pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
 OFFICIAL_TRIPLETS = Path(__file__).parents[3] / "shared" / "labels" / "cholect50" / "labels" / "VID68.json"
@@ -155,7 +158,7 @@ def test_two_writes_are_byte_identical_and_a_complete_folder_is_left_alone(sampl
 def test_every_source_of_the_config_is_there(samples: Path) -> None:
     config = yaml.safe_load((samples / "sources.yaml").read_text("utf-8"))
     assert [entry["dataset"] for entry in config["sources"]] == [
-        *("cholec80", "cholect50", "endoscapes", "psi_ava", "in_house")
+        *("cholec80", "cholect50", "endoscapes", "psi_ava", "in_house", "cholecseg8k", "sar_rarp50", "scared")
     ]
     assert all((samples / entry["root"]).is_dir() for entry in config["sources"])
 
@@ -236,3 +239,99 @@ def test_in_house_intervals_lie_inside_a_video_of_variable_frame_rate(samples: P
         assert times
         assert times[-1][1] <= shown[-1] + 0.04 + 1e-6
         assert all(a[1] <= b[0] for a, b in itertools.pairwise(times)), f"{track} overlaps itself"
+
+
+def _frames(video: Path, every: int = 1) -> dict[int, np.ndarray]:
+    """Every frame whose number is a multiple of `every`, decoded in order, blue first."""
+    capture, found = cv2.VideoCapture(str(video)), {}
+    for number in itertools.takewhile(lambda _: capture.grab(), itertools.count()):
+        if number % every == 0:
+            found[number] = capture.retrieve()[1]
+    return found
+
+
+def _picture(path: Path) -> np.ndarray:
+    """The values as they are stored."""
+    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert picture is not None, path
+    return picture
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("folder", ["train1/video_02", "test/video_41"])
+def test_suturing_is_a_sequence_without_gaps_of_actions_that_clips_can_be_cut_from(samples: Path, folder: str) -> None:
+    root = samples / "SAR-RARP50" / folder
+    n_frames = len(_timestamps(root / "video_left.avi"))
+    discrete = [(int(frame), int(action)) for frame, action in _table(root / "action_discrete.txt")]
+    assert [frame for frame, _ in discrete] == list(range(0, n_frames, 6))
+    stretches = [tuple(map(int, row)) for row in _table(root / "action_continuous.txt")]
+    assert [action for start, end, action in stretches for _ in range(start, end + 1, 6)] == [a for _, a in discrete]
+    actions = [(action, (end + 1 - start) / 60) for start, end, action in stretches if action != 0]
+    assert len(actions) >= 6
+    assert all(4 <= seconds <= 12 for _, seconds in actions)
+    assert all(a != b for (a, _), (b, _) in itertools.pairwise(actions))
+    assert {action for action, _ in actions} == set(range(1, 8))
+
+
+@pytest.mark.slow
+def test_a_suturing_mask_lies_on_the_frame_that_it_numbers_and_instruments_move_between_masks(samples: Path) -> None:
+    root = samples / "SAR-RARP50" / "train1" / "video_02"
+    frames = _frames(root / "video_left.avi", every=60)
+    masks = {int(path.stem): _picture(path) for path in sorted((root / "segmentation").iterdir())}
+    assert list(masks) == list(frames)
+    seen = {int(value) for mask in masks.values() for value in np.unique(mask)}
+    assert seen == {0, *SAR_RARP50_CLASSES.values()}
+    blue, bodies = SAR_RARP50_CLASSES["thread"], []
+    for number, mask in masks.items():
+        assert mask.shape == frames[number].shape[:2]
+        thread = frames[number][mask == blue].astype(int)
+        assert (thread[:, 0] > thread[:, 2]).mean() > 0.8, f"the thread of frame {number} is not where its mask is"
+        if (body := np.argwhere((mask >= 1) & (mask <= 3))).size:
+            bodies.append((number, body.mean(axis=0)))
+    moved = [np.hypot(*(b - a)) for (i, a), (j, b) in itertools.pairwise(bodies) if j == i + 60]
+    assert np.mean(np.array(moved) > 5) > 0.3
+
+
+@pytest.mark.slow
+def test_watershed_and_colour_mask_say_the_same_of_frames_that_cholec80_shows(samples: Path) -> None:
+    colour_of = {value: rgb[::-1] for value, rgb in CHOLECSEG8K_CLASSES.values()}
+    cholec80 = _frames(samples / "cholec80" / "videos" / "video01.mp4")
+    hooks: dict[str, list[float]] = {}
+    pictures = sorted((samples / "cholecseg8k").rglob("*_endo.png"))
+    for path in pictures:
+        number = int(path.stem.split("_")[1])
+        assert 0 <= number - int(path.parent.name.rpartition("_")[2]) < 80
+        classes, colours = (_picture(path.with_name(f"{path.stem}_{kind}_mask.png")) for kind in ("watershed", "color"))
+        assert (classes[..., :1] == classes).all()
+        for value in np.unique(classes):
+            assert (colours[classes[..., 0] == value] == colour_of[value]).all()
+        black = classes[..., 0] == CHOLECSEG8K_CLASSES["Black Background"][0]
+        assert _picture(path)[black].max() == 0
+        if path.parent.parent.name == "video01":
+            assert np.abs(_picture(path).astype(int) - cholec80[number]).mean() < 6
+        hook = classes[..., 0] == CHOLECSEG8K_CLASSES["L-hook Electrocautery"][0]
+        hooks.setdefault(path.parent.name, []).append(float(np.argwhere(hook)[:, 0].min()))
+    assert len(hooks) * 3 == len(pictures)
+    assert np.ptp([min(tops) for tops in hooks.values()]) > 20
+
+
+@pytest.mark.slow
+def test_points_of_a_keyframe_are_millimetres_on_the_rays_of_the_upper_picture(samples: Path) -> None:
+    keyframes = sorted((samples / "SCARED").glob("dataset_*/keyframe_*"))
+    assert len(keyframes) == 4
+    for folder in keyframes:
+        z, y, x = cv2.split(_picture(folder / "left_depth_map.tiff"))
+        left, right = np.vsplit(_frames(folder / "data" / "rgb.mp4")[0], 2)
+        assert (z.dtype, z.shape) == (np.float32, left.shape[:2])
+        known = np.isfinite(z)
+        assert left[~known].mean() < 2 < left[known].mean()
+        assert 30 < z[known].min() < z[known].max() < 120
+        row, column = np.mgrid[0 : z.shape[0], 0 : z.shape[1]]
+        ray = (column - z.shape[1] / 2)[known], (row - z.shape[0] / 2)[known]
+        for distance, pixels in zip((x, y), ray, strict=True):
+            assert np.allclose(distance[known] / z[known] * 259, pixels, atol=0.01)
+        inner = slice(60, 200), slice(80, 220)  # far from the rim, the other eye sees it 259 * 4.2 / z to the left
+        shift = round(259 * 4.2 / float(np.median(z[inner])))
+        assert shift > 0
+        moved = left[inner[0], 80 + shift : 220 + shift].astype(int)
+        assert np.abs(moved - right[inner]).mean() < np.abs(left[inner].astype(int) - right[inner]).mean() / 2
