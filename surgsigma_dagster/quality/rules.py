@@ -222,11 +222,34 @@ def conversations_are_traceable(tables: Tables) -> pl.LazyFrame:
 
 @rule("procedures", checked=("conversations",))
 def one_split_per_procedure(tables: Tables) -> pl.LazyFrame:
-    """No procedure, and no identical picture, is in two splits, across all sources and tasks."""
-    talk = tables["conversations"].select("procedure_id", "frame_id", pl.col("split").cast(pl.String))
-    pictures = talk.join(tables["frames"].select("frame_id", "sha256"), on="frame_id")
+    """No procedure, no video and no identical picture is in two splits, across all sources and tasks."""
+    talk = tables["conversations"].select(
+        "conversation_id", "procedure_id", "video_id", "frame_id", "media", pl.col("split").cast(pl.String)
+    )
+    seen = talk.explode("media").select("split", frame_id=pl.col("media").struct.field("frame_id"))
+    shown = pl.concat([talk.select("split", "frame_id"), seen])
+    pictures = shown.join(tables["frames"].select("frame_id", "sha256"), on="frame_id")
+    # What a conversation says of itself is not believed: its video belongs to the procedure that lists it.
+    owners = (
+        tables["procedures"]
+        .select("videos", owner="procedure_id", owner_split=pl.col("split").cast(pl.String))
+        .explode("videos")
+    )
+    told, owned = pl.struct("procedure_id", "split"), pl.struct(procedure_id="owner", split="owner_split")
+    astray = talk.join(owners, left_on="video_id", right_on="videos", how="left").filter(told.ne_missing(owned))
     return pl.concat(
         [
+            astray.select(
+                example=pl.format(
+                    "{} is of {} in {}, its video of {}",
+                    "conversation_id",
+                    "procedure_id",
+                    "split",
+                    pl.concat_str("owner", pl.lit(" in "), "owner_split").fill_null("no procedure"),
+                )
+            )
+        ]
+        + [
             found.drop_nulls(key)
             .group_by(key)
             .agg(pl.col("split").unique().sort(), shown=pl.col("frame_id").unique().sort().head(3))
