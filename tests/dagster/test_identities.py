@@ -46,6 +46,22 @@ def test_a_copy_in_a_hospital_folder_joins_the_registered_operation_and_its_spli
     assert sum(len(row["videos"]) for row in rows.values()) == len(SHOWN) + 1
 
 
+@pytest.mark.parametrize(
+    ("file", "split"),
+    [
+        ("ours/case01: test\n", "test"),
+        ("ours/case01: test\ncholec/067: val\n", "val"),
+    ],
+)
+def test_a_file_of_splits_may_call_a_joined_operation_by_either_name(
+    file: str, split: str, identities: Identities
+) -> None:
+    Path(identities.corpus.sources_path).with_name("splits.yaml").write_text(file)
+    assert identities.write_procedures() == []
+    (row,) = identities.corpus.lake.read("procedures").filter(pl.col("procedure_id") == "cholec/067").to_dicts()
+    assert (row["split"], row["split_rule"]) == (split, "the user's split file")
+
+
 def test_what_nobody_knows_is_told_with_whether_anybody_looked(identities: Identities) -> None:
     identities.write_procedures()
     told = identities.corpus.lake.read("source_overlaps").select("source_a", "source_b", "relation", "content_check")

@@ -10,13 +10,15 @@ import pytest
 import s3fs
 import yaml
 
-from surgsigma_dagster.plan import detected, write_entries
+from surgsigma_dagster.plan import checked, detected, write_entries
+from surgsigma_dagster.resources.listing import list_sources
 from surgsigma_dagster.sources.bucket import mirror
+from surgsigma_dagster.sources.config import load_sources
 from surgsigma_dagster.sources.errors import SourceError
 from tests.unit.native_releases import WRITERS as RELEASES
 
 from .conftest import built, surgsigma
-from .loopback import AWS, s3
+from .loopback import AWS, free_port, s3
 
 FOLDERS = {
     "cholec80": "cholec80", "cholect50": "CholecT50", "endoscapes": "endoscapes", "in_house": "in_house",
@@ -110,6 +112,39 @@ def test_datasets_in_a_bucket_are_named_without_fetching_their_media(bucket: str
     assert {(row["dataset"], row["root"]) for row in detected(bucket)} == {
         ("endoscapes", f"{bucket}/endoscapes"), ("psi_ava", f"{bucket}/psi-ava"),
     }  # fmt: skip
+
+
+def test_entries_of_a_bucket_are_written_with_their_evidence_and_can_be_checked(bucket: str, tmp_path: Path) -> None:
+    sources = tmp_path / "sources.yaml"
+    found = json.loads(surgsigma("sources", "detect", bucket, "--write", sources, "--json").stdout)
+    assert sorted(found["added"]) == ["endoscapes", "psi_ava"]
+    assert {row["evidence"].split(": found ")[0] for row in found["found"]} == {"Endoscapes2023", "PSI-AVA"}
+    said = checked(load_sources(sources))
+    assert {row["source"] for row in said["sources"]} == {"endoscapes", "psi_ava"}
+    assert [row for row in said["problems"] if row["severity"] == "error"] == []
+    with pytest.raises(SourceError, match="expected objects below it, found none"):
+        detected(f"{bucket}/nothing_here")
+
+
+def test_a_bucket_that_does_not_answer_is_one_line_and_the_other_sources_go_on(
+    samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nobody = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}", "AWS_MAX_ATTEMPTS": "1"}
+    for name, value in {**AWS, **nobody}.items():
+        monkeypatch.setenv(name, value)
+    sources = tmp_path / "sources.yaml"
+    entries = [("far", "psi_ava", "s3://theatre/psi-ava"), ("near", "endoscapes", str(samples / "endoscapes"))]
+    lines = [f"  - {{name: {name}, dataset: {dataset}, root: {json.dumps(root)}}}" for name, dataset, root in entries]
+    sources.write_text("\n".join(["sources:", *lines]) + "\n")
+    said = json.loads(surgsigma("sources", "check", sources, "--json", expect=1).stdout)
+    assert [row["source"] for row in said["sources"]] == ["near"]
+    (problem,) = [row for row in said["problems"] if row["severity"] == "error"]
+    assert problem["source"] == "far"
+    assert problem["example"].startswith("s3://theatre/psi-ava: expected a bucket that can be listed, found ")
+    s3fs.S3FileSystem.clear_instance_cache()
+    listing = list_sources(load_sources(sources))
+    assert {one.entry.name for one in listing.videos.values()} == {"near"}
+    assert [*listing.failed] == ["far"]
 
 
 @pytest.mark.slow
