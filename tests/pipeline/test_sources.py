@@ -15,7 +15,9 @@ from surgsigma_dagster.resources.listing import list_sources
 from surgsigma_dagster.sources.bucket import mirror
 from surgsigma_dagster.sources.config import load_sources
 from surgsigma_dagster.sources.errors import SourceError
+from tests.unit.made import footage
 from tests.unit.native_releases import WRITERS as RELEASES
+from tests.unit.test_adapters_rules import WRITERS as NATIVE
 
 from .conftest import built, surgsigma
 from .loopback import AWS, free_port, s3
@@ -103,6 +105,38 @@ def test_clocks_that_disagree_are_found_before_a_build(samples: Path, tmp_path: 
     assert (problem["times"], problem["example"].split(":")[0]) == (1, phases.name.removesuffix("-phase.txt"))
     assert "labels until" in problem["example"]
     assert found["sources"][0]["terms"] == "non-commercial, share-alike"
+
+
+def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
+    """One folder with five faults, one whose sidecar is none, and one that is in order."""
+    root = tmp_path / "cholec80"
+    NATIVE["cholec80"](root)
+    phases = root / "phase_annotations/video01-phase.txt"
+    phases.write_text(phases.read_text().replace("CalotTriangleDissection", "Haircut"))
+    footage(root / "videos/video01.mp4", 80, fps=50)
+    (root / "phase_annotations/video02-phase.txt").write_text("Frame\tPhase\n0\tPreparation\n2\tPreparation\n")
+    (root / "phase_annotations/video03-phase.txt").write_text("Frame\tPhase\n0\tPreparation\n")
+    footage(root / "videos/video04.mp4", 8)
+    NATIVE["in_house"](tmp_path / "ward")
+    (tmp_path / "ward/source.yaml").write_text("title: Ward 3\n")
+    NATIVE["multibypass140"](tmp_path / "bypass")
+    entries = {"ours": ("cholec80", "cholec80"), "ward": ("in_house", "ward"), "bypass": ("multibypass140", "bypass")}
+    lines = [f"  - {{name: {name}, dataset: {one}, root: {root}}}" for name, (one, root) in entries.items()]
+    (tmp_path / "sources.yaml").write_text("\n".join(["sources:", *lines]) + "\n")
+    found = checked(load_sources(tmp_path / "sources.yaml"))
+    said = {(row["source"], row["problem"]): row["example"] for row in found["problems"]}
+    assert said[("ours", "unreadable")].startswith("video02: phase_annotations/video02-phase.txt, line 3: expected")
+    assert (said[("ours", "missing_media")], said[("ours", "video_without_labels")]) == ("video02", "video04")
+    assert said[("ours", "clock_disagreement")].startswith("video01: labels count 25 frames a second")
+    assert said[("ward", "unreadable")].startswith("source.yaml, /procedure_type: expected")
+    assert said[("bypass", "missing_media")] == "BBP01"
+    assert len(said) == 6
+    assert [(row["source"], row["field"], row["raw_value"]) for row in found["unmapped"]] == [
+        ("ours", "phase", "Haircut")
+    ]
+    rows = {row["source"]: row for row in found["sources"]}
+    assert (rows["ours"]["videos"], rows["ours"]["records"]) == (4, "4 intervals, 14 presences")
+    assert (rows["ours"]["licence"], rows["bypass"]["may be released"]) == ("CC-BY-NC-SA-4.0", True)
 
 
 # Buckets
