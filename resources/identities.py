@@ -43,7 +43,9 @@ class Identities(dg.ConfigurableResource):
             stated.setdefault(row["procedure_id"], {})[datasets.get(row["source"], row["source"])] = row["stated_split"]
         for away, procedure in names.items():
             stated[procedure] = claims_of(away) | stated.get(procedure, {})
-        chosen = read_splits(config.splits) if config.splits else {}
+        file = read_splits(config.splits) if config.splits else {}
+        # Who names a procedure by a name that pictures took from it means the one that it is part of.
+        chosen = {names[name]: split for name, split in file.items() if name in names} | file
         splits = split_of(videos["procedure_id"].to_list(), config.seed, chosen, stated)
         grouped = (
             videos.join(sources.select("source", "specialty"), on="source", how="left")
@@ -59,7 +61,7 @@ class Identities(dg.ConfigurableResource):
         self.corpus.write_whole("procedures", grouped.join(splits, on="procedure_id"))
         self.corpus.write_whole("split_conflicts", split_conflicts(splits))
         self.corpus.write_whole("source_overlaps", overlaps(origins, videos, frames, alike))
-        return sorted(set(chosen) - set(videos["procedure_id"]))
+        return sorted(set(file) - set(videos["procedure"]) - set(videos["procedure_id"]))
 
     def write_agreements(self) -> pl.DataFrame:
         """Tables `agreements` and `label_conflicts`: what sources say of the same instants."""

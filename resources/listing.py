@@ -9,7 +9,7 @@ from pathlib import Path
 from surgsigma_dagster.keys import unit_key
 from surgsigma_dagster.sources.adapter import NativeVideo
 from surgsigma_dagster.sources.config import SourceEntry, SourcesConfig
-from surgsigma_dagster.sources.errors import SourceError
+from surgsigma_dagster.sources.errors import SourceError, unreadable
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def list_sources(config: SourcesConfig) -> Listing:
         except SourceError as error:
             found.failed[entry.name] = error
         except OSError as error:
-            found.failed[entry.name] = SourceError(entry.root, "", "a readable folder", error)
+            found.failed[entry.name] = unreadable(error, entry.root)
     return found
 
 

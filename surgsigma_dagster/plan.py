@@ -14,7 +14,7 @@ from surgsigma_dagster.schema.tables import FRAME_LABELS
 from surgsigma_dagster.sources.adapter import NativeLabels, NativeVideo, Terms, adapters, read_labels
 from surgsigma_dagster.sources.bucket import is_bucket, outline
 from surgsigma_dagster.sources.config import SourceEntry, SourcesConfig, load_sources
-from surgsigma_dagster.sources.errors import SourceError
+from surgsigma_dagster.sources.errors import SourceError, unreadable
 from surgsigma_dagster.video.binary import MediaError
 from surgsigma_dagster.video.probe import duration
 from surgsigma_dagster.vocabulary.harmonization import known_values, resolve, verbatim_values
@@ -153,9 +153,10 @@ def checked(config: SourcesConfig) -> dict[str, list[dict[str, Any]]]:
     for entry in config.sources:
         try:
             _check(entry, found)
-        except SourceError as error:
+        except (SourceError, OSError) as error:
+            said = str(unreadable(error, entry.root) if isinstance(error, OSError) else error)
             found["problems"].append(
-                {"source": entry.name, "severity": "error", "problem": "unreadable", "times": 1, "example": str(error)}
+                {"source": entry.name, "severity": "error", "problem": "unreadable", "times": 1, "example": said}
             )
     return found
 

@@ -241,8 +241,10 @@ def conversations_are_traceable(tables: Tables) -> pl.LazyFrame:
 
 @rule("procedures", checked=("conversations",))
 def one_split_per_procedure(tables: Tables) -> pl.LazyFrame:
-    """No procedure, and no identical picture, is in two splits, across all sources and tasks."""
-    talk = tables["conversations"].select("procedure_id", "scene_id", pl.col("split").cast(pl.String))
+    """No procedure, no video and no identical picture is in two splits, across all sources and tasks."""
+    talk = tables["conversations"].select(
+        "conversation_id", "procedure_id", "video_id", "scene_id", pl.col("split").cast(pl.String)
+    )
     hashed = pl.concat(
         [
             tables["frames"].select("sha256", id="frame_id"),
@@ -252,8 +254,27 @@ def one_split_per_procedure(tables: Tables) -> pl.LazyFrame:
     )
     media = _every_medium(tables["conversations"]).select("scene_id", "id", pl.col("split").cast(pl.String)).unique()
     pictures = media.join(hashed, on="id")
+    # What a conversation says of itself is not believed: its video belongs to the procedure that lists it.
+    owners = (
+        tables["procedures"]
+        .select("videos", owner="procedure_id", owner_split=pl.col("split").cast(pl.String))
+        .explode("videos", empty_as_null=True)
+    )
+    told, owned = pl.struct("procedure_id", "split"), pl.struct(procedure_id="owner", split="owner_split")
+    astray = talk.join(owners, left_on="video_id", right_on="videos", how="left").filter(told.ne_missing(owned))
     return pl.concat(
         [
+            astray.select(
+                example=pl.format(
+                    "{} is of {} in {}, its video of {}",
+                    "conversation_id",
+                    "procedure_id",
+                    "split",
+                    pl.concat_str("owner", pl.lit(" in "), "owner_split").fill_null("no procedure"),
+                )
+            )
+        ]
+        + [
             found.drop_nulls(key)
             .group_by(key)
             .agg(pl.col("split").unique().sort(), shown=pl.col("scene_id").unique().sort().head(3))

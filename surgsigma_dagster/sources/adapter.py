@@ -19,7 +19,7 @@ import dataframely as dy
 import polars as pl
 
 from surgsigma_dagster.schema.native import NATIVE
-from surgsigma_dagster.sources.errors import SourceError
+from surgsigma_dagster.sources.errors import SourceError, unreadable
 
 Specialty = Literal[
     "Hepatobiliary",
@@ -259,7 +259,7 @@ def read_labels(
     """Labels of `videos`: all at once, or, where that fails, one by one, so that one bad file costs one video."""
     try:
         return [(videos, adapter.labels(root, videos))]
-    except SourceError as error:
+    except (SourceError, OSError) as error:
         if len(videos) == 1:
-            return [(videos, error)]
+            return [(videos, unreadable(error, root) if isinstance(error, OSError) else error)]
         return [part for video in videos for part in read_labels(adapter, root, [video])]

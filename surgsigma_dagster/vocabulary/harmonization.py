@@ -191,6 +191,12 @@ def _fault(kind: str) -> pl.Expr:
         fault = fault.when((pl.col("x2") <= pl.col("x1")) | (pl.col("y2") <= pl.col("y1"))).then(
             pl.lit("box_without_area: nothing of it lies inside the image")
         )
+        # One object is not boxed twice at the very same pixels: two rows would make two instruments of it.
+        same = ["video_id", "frame_index", "concept_id", "x1", "y1", "x2", "y2"]
+        first = [pl.col(name).first().over(same) for name in ("file", "locator")]
+        fault = fault.when(~pl.struct(same).is_first_distinct()).then(
+            pl.format("repeated_box: the same box stands in {}, {}", *first)
+        )
     if kind in {"intervals", "captions"}:
         fault = fault.when(pl.col("end_s") <= pl.col("start_s")).then(
             pl.lit("interval_without_length: it ends before it begins")

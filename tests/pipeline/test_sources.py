@@ -10,13 +10,17 @@ import pytest
 import s3fs
 import yaml
 
-from surgsigma_dagster.plan import detected, write_entries
+from surgsigma_dagster.plan import checked, detected, write_entries
+from surgsigma_dagster.resources.listing import list_sources
 from surgsigma_dagster.sources.bucket import mirror
+from surgsigma_dagster.sources.config import load_sources
 from surgsigma_dagster.sources.errors import SourceError
+from tests.unit.made import footage
 from tests.unit.native_releases import WRITERS as RELEASES
+from tests.unit.test_adapters_rules import WRITERS as NATIVE
 
 from .conftest import built, surgsigma
-from .loopback import AWS, s3
+from .loopback import AWS, free_port, s3
 
 FOLDERS = {
     "cholec80": "cholec80", "cholecseg8k": "cholecseg8k", "cholect50": "CholecT50", "endoscapes": "endoscapes",
@@ -114,6 +118,38 @@ def test_clocks_that_disagree_are_found_before_a_build(samples: Path, tmp_path: 
     assert found["sources"][0]["terms"] == "non-commercial, share-alike"
 
 
+def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
+    """One folder with five faults, one whose sidecar is none, and one that is in order."""
+    root = tmp_path / "cholec80"
+    NATIVE["cholec80"](root)
+    phases = root / "phase_annotations/video01-phase.txt"
+    phases.write_text(phases.read_text().replace("CalotTriangleDissection", "Haircut"))
+    footage(root / "videos/video01.mp4", 80, fps=50)
+    (root / "phase_annotations/video02-phase.txt").write_text("Frame\tPhase\n0\tPreparation\n2\tPreparation\n")
+    (root / "phase_annotations/video03-phase.txt").write_text("Frame\tPhase\n0\tPreparation\n")
+    footage(root / "videos/video04.mp4", 8)
+    NATIVE["in_house"](tmp_path / "ward")
+    (tmp_path / "ward/source.yaml").write_text("title: Ward 3\n")
+    NATIVE["multibypass140"](tmp_path / "bypass")
+    entries = {"ours": ("cholec80", "cholec80"), "ward": ("in_house", "ward"), "bypass": ("multibypass140", "bypass")}
+    lines = [f"  - {{name: {name}, dataset: {one}, root: {root}}}" for name, (one, root) in entries.items()]
+    (tmp_path / "sources.yaml").write_text("\n".join(["sources:", *lines]) + "\n")
+    found = checked(load_sources(tmp_path / "sources.yaml"))
+    said = {(row["source"], row["problem"]): row["example"] for row in found["problems"]}
+    assert said[("ours", "unreadable")].startswith("video02: phase_annotations/video02-phase.txt, line 3: expected")
+    assert (said[("ours", "missing_media")], said[("ours", "video_without_labels")]) == ("video02", "video04")
+    assert said[("ours", "clock_disagreement")].startswith("video01: labels count 25 frames a second")
+    assert said[("ward", "unreadable")].startswith("source.yaml, /procedure_type: expected")
+    assert said[("bypass", "missing_media")] == "BBP01"
+    assert len(said) == 6
+    assert [(row["source"], row["field"], row["raw_value"]) for row in found["unmapped"]] == [
+        ("ours", "phase", "Haircut")
+    ]
+    rows = {row["source"]: row for row in found["sources"]}
+    assert (rows["ours"]["videos"], rows["ours"]["records"]) == (4, "4 intervals, 14 presences")
+    assert (rows["ours"]["licence"], rows["bypass"]["may be released"]) == ("CC-BY-NC-SA-4.0", True)
+
+
 # Buckets
 
 
@@ -121,6 +157,39 @@ def test_datasets_in_a_bucket_are_named_without_fetching_their_media(bucket: str
     assert {(row["dataset"], row["root"]) for row in detected(bucket)} == {
         ("endoscapes", f"{bucket}/endoscapes"), ("psi_ava", f"{bucket}/psi-ava"),
     }  # fmt: skip
+
+
+def test_entries_of_a_bucket_are_written_with_their_evidence_and_can_be_checked(bucket: str, tmp_path: Path) -> None:
+    sources = tmp_path / "sources.yaml"
+    found = json.loads(surgsigma("sources", "detect", bucket, "--write", sources, "--json").stdout)
+    assert sorted(found["added"]) == ["endoscapes", "psi_ava"]
+    assert {row["evidence"].split(": found ")[0] for row in found["found"]} == {"Endoscapes2023", "PSI-AVA"}
+    said = checked(load_sources(sources))
+    assert {row["source"] for row in said["sources"]} == {"endoscapes", "psi_ava"}
+    assert [row for row in said["problems"] if row["severity"] == "error"] == []
+    with pytest.raises(SourceError, match="expected objects below it, found none"):
+        detected(f"{bucket}/nothing_here")
+
+
+def test_a_bucket_that_does_not_answer_is_one_line_and_the_other_sources_go_on(
+    samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nobody = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}", "AWS_MAX_ATTEMPTS": "1"}
+    for name, value in {**AWS, **nobody}.items():
+        monkeypatch.setenv(name, value)
+    sources = tmp_path / "sources.yaml"
+    entries = [("far", "psi_ava", "s3://theatre/psi-ava"), ("near", "endoscapes", str(samples / "endoscapes"))]
+    lines = [f"  - {{name: {name}, dataset: {dataset}, root: {json.dumps(root)}}}" for name, dataset, root in entries]
+    sources.write_text("\n".join(["sources:", *lines]) + "\n")
+    said = json.loads(surgsigma("sources", "check", sources, "--json", expect=1).stdout)
+    assert [row["source"] for row in said["sources"]] == ["near"]
+    (problem,) = [row for row in said["problems"] if row["severity"] == "error"]
+    assert problem["source"] == "far"
+    assert problem["example"].startswith("s3://theatre/psi-ava: expected a bucket that can be listed, found ")
+    s3fs.S3FileSystem.clear_instance_cache()
+    listing = list_sources(load_sources(sources))
+    assert {one.entry.name for one in listing.videos.values()} == {"near"}
+    assert [*listing.failed] == ["far"]
 
 
 @pytest.mark.slow

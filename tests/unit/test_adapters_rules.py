@@ -212,7 +212,7 @@ def test_the_aliases_know_every_value_that_is_documented(name: str, tmp_path: Pa
 def test_windows_line_ends_a_byte_order_mark_and_blank_last_lines_change_nothing(name: str, tmp_path: Path) -> None:
     WRITERS[name](tmp_path)
     plain = read(name, tmp_path)
-    for file in tables(tmp_path):
+    for file in text_files(tmp_path):
         content = (tmp_path / file).read_bytes().replace(b"\n", b"\r\n")
         (tmp_path / file).write_bytes(b"\xef\xbb\xbf" + content + b"\r\n \r\n")
     again = read(name, tmp_path)

@@ -131,7 +131,16 @@ PLANTS: list[tuple[str, Callable[[Tables], Tables], int]] = [
         1,
     ),
     ("conversations_are_traceable", with_media(id="cholect50/VID01/000777"), 1),
-    ("one_split_per_procedure", changed("conversations", split="test"), 2),  # its procedure, and its picture
+    # The conversation itself, its procedure, and its picture.
+    ("one_split_per_procedure", changed("conversations", split="test"), 3),
+    # A conversation that follows another procedure than its video: no key of its own is in two splits.
+    ("one_split_per_procedure", changed("conversations", pl.col("video_id") == "ours/case01", procedure_id="else"), 4),
+    # A video that two procedures list.
+    (
+        "one_split_per_procedure",
+        changed("procedures", pl.col("procedure_id") == "ours/case01", videos=["ours/case01", "endoscapes/170"]),
+        2,
+    ),
     (
         "one_split_per_procedure",
         changed("frames", pl.col("frame_id").is_in([GRASPER, "endoscapes/170/000000"]), sha256="same"),

@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from surgsigma_dagster.sources.adapter import Adapter, Licence, NativeLabels, NativeVideo
+from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.sources.readers import images, matching, require
 from surgsigma_dagster.sources.readers.mask_images import WHITE, mask_classes, mask_values
 
@@ -39,6 +40,10 @@ class Dsad(Adapter):
 
     def videos(self, root: Path) -> list[NativeVideo]:
         """Sequences: organ_surgery."""
+        for folder in sorted(path for path in root.iterdir() if path.is_dir() and path.name not in FOLDERS):
+            if mask := next(folder.glob("[0-9][0-9]/mask*.png"), None):
+                found = mask.relative_to(root).as_posix()
+                raise SourceError(folder.name, "", f"the folder of an organ, of {', '.join(FOLDERS)}", found)
         masks = _sequences(matching(root, self.signature, r"(\w+/\d\d)/mask\w+\.png"))
         shown = matching(root, [f"{folder}/[0-9][0-9]/image*.png" for folder in FOLDERS], r"(\w+/\d\d)/image\d+\.png")
         videos = self.listed(root, [masks], _sequences({key: [key] for key in shown}), "images", frame_rate=1.0)

@@ -56,10 +56,10 @@ class KvasirSeg(Adapter):
 
     def labels(self, root: Path, videos: list[NativeVideo]) -> NativeLabels:
         """Boxes, masks and frames."""
-        return NativeLabels.concat(_records(root) if videos else [])
+        return NativeLabels.concat(part for video in videos for part in _records(root, video))
 
 
-def _records(root: Path) -> Iterator[dict[str, pl.DataFrame]]:
+def _records(root: Path, video: NativeVideo) -> Iterator[dict[str, pl.DataFrame]]:
     listed = list(entries(BOXES, document(root, BOXES), "", dict))
     sizes = [_size(pointer, entry) for pointer, entry in listed]
     boxes = [box for pointer, entry in listed for box in _boxes(pointer, entry)]
@@ -80,7 +80,8 @@ def _records(root: Path) -> Iterator[dict[str, pl.DataFrame]]:
     }
     named = numbered.select("stem", "frame_index")
     shown, strange = _of_entries(matching(root, [f"{VIDEO}/*.jpg"], rf"{VIDEO}/(.+)\.jpg"), named)
-    drawn_over, stranger = _of_entries(matching(root, ["masks/*.jpg"], r"masks/(.+)\.jpg"), named)
+    masks = {Path(file).stem: [file] for file in video.label_files if file != BOXES}
+    drawn_over, stranger = _of_entries(masks, named)
     values, unreadable = mask_values(root, drawn_over, two_valued=True)
     polyps = values.filter(pl.col("mask_value") == WHITE)
     yield {"images": shown, "rejects": pl.concat([strange, stranger, unreadable])}

@@ -157,8 +157,9 @@ def voc(root: Path, files: Iterable[str]) -> pl.DataFrame:
 
 
 def _voc_objects(root: Path, file: str) -> Iterator[tuple[Any, ...]]:
+    content = text(root, file)
     try:
-        annotation = ElementTree.fromstring(text(root, file))
+        annotation = ElementTree.fromstring(content)
     except ElementTree.ParseError as error:
         raise SourceError(file, f"line {error.position[0]} column {error.position[1] + 1}", "XML", error) from error
     except ValueError as error:
