@@ -1,5 +1,6 @@
 """What is made from footage beside frames: clips cut out of it, and images made for its frames."""
 
+from functools import cache
 from pathlib import Path
 
 import dagster as dg
@@ -14,6 +15,7 @@ from surgsigma_dagster.resources.corpus import Corpus
 from surgsigma_dagster.resources.lake import Rebuilt, code_signature, signature
 from surgsigma_dagster.schema.tables import empty
 from surgsigma_dagster.synthesis.dense import dense_images
+from surgsigma_dagster.synthesis.models import Model, Task, load
 from surgsigma_dagster.video.binary import MediaError, stop_running
 from surgsigma_dagster.video.clips import Cut, cut
 from surgsigma_dagster.video.extraction import extract
@@ -79,15 +81,19 @@ class Footage(dg.ConfigurableResource):
         """Masks, relative depth and rendered smoke for the frames of every video."""
         lake, config = self.corpus.lake, self.corpus.config_
         frames, code = lake.marks("frames"), code_signature("synthesis")
-        models = [model.model_dump(mode="json") for model in config.models]
+        pinned = [model.model_dump(mode="json", exclude={"path"}) for model in config.models]
         units = {
-            key: signature(code, mark, frames.get(key), config.seed, config.smoke_every, models)
+            key: signature(code, mark, frames.get(key), config.seed, config.smoke_every, config.model_every, pinned)
             for key, mark in lake.marks("harmonized").items()
         }
 
+        @cache
+        def models() -> dict[Task, Model]:
+            return {entry.task: load(entry) for entry in config.models}
+
         def make(keys: list[str]) -> dict[str, pl.DataFrame]:
             (key,) = keys
-            source = self.corpus.video_ids()[key].split("/")[0]
+            source = key.split("__")[0]
             lake.remove(f"dense/{key}")
             with lake.scratch() as folder:
                 made = dense_images(
@@ -96,14 +102,16 @@ class Footage(dg.ConfigurableResource):
                     lake.read("depths", [key]),
                     seed=config.seed,
                     smoke_every=config.smoke_every,
-                    models=config.models,
+                    model_every=config.model_every,
+                    models=models(),
+                    not_clear=_during_smoke(lake.read("frames", [key]), lake.read("intervals", [key])),
                     resolve=lambda root, path: self.corpus.media_file(source, root, path),
                     folder=Path(folder),
                 )
                 for name, path in made.files.items():
                     lake.put(path, f"dense/{key}/{name}")
             path = pl.concat_str(pl.lit(f"dense/{key}/"), "image_name")
-            return {"dense_images": made.images.with_columns(image_path=path), "synthesis_rejects": made.rejects}
+            return {"dense_images": made.rows.with_columns(image_path=path), "synthesis_rejects": made.rejects}
 
         return lake.rebuild(
             "dense_images", units, ("dense_images", "synthesis_rejects"), make, batch=1, workers=2, stop=stop_running
@@ -141,19 +149,32 @@ def _cut_all(video: Path, wanted: pl.DataFrame, folder: Path) -> tuple[pl.DataFr
             except MediaError as error:
                 failed[name] = str(error)
     made = []
+    opened = set(wanted.filter("opened")["clip_id"])
     for name, one, own in found:
-        file = (own / one.name).relative_to(folder)
-        first = file.with_suffix(".jpg")
-        extract(folder / file, [0], folder / "first")
-        (folder / "first" / "000000.jpg").rename(folder / first)
-        made.append((name, str(file), one.first_pts_s, one.last_pts_s, one.n_frames, one.sha256, str(first)))
+        file, first = own / one.name, None
+        if name in opened:
+            extract(file, [0], own / "first")
+            first = str((own / "first" / "000000.jpg").rename(file.with_suffix(".jpg")).relative_to(folder))
+        file_name = str(file.relative_to(folder))
+        made.append((name, file_name, one.first_pts_s, one.last_pts_s, one.n_frames, one.sha256, first))
     return pl.DataFrame(made, schema=_CUT, orient="row"), failed
 
 
+def _during_smoke(frames: pl.DataFrame, intervals: pl.DataFrame) -> pl.Series:
+    """Ids of the frames that a label calls smoky."""
+    smoke = intervals.filter(pl.col("concept_id") == "event/smoke").select("start_s", "end_s")
+    return frames.join_where(smoke, pl.col("pts_s") >= pl.col("start_s"), pl.col("pts_s") < pl.col("end_s"))["frame_id"]
+
+
 def _stretches(scenes: pl.DataFrame) -> pl.DataFrame:
-    """Every stretch that is shown or asked for, once: clip_id, video_id, start_s, end_s."""
+    """Every stretch that is shown or asked for, once: clip_id, video_id, start_s, end_s.
+
+    `opened`: some task shows its first frame alone.
+    """
+    opened = pl.col("kind") == "conditional"
     ends = scenes.select(
-        "video_id", "start_s", end_s=pl.when(pl.col("kind") == "conditional").then("end_s").otherwise("cutoff_s")
+        "video_id", "start_s", end_s=pl.when(opened).then("end_s").otherwise("cutoff_s"), opened=opened
     )
     named = ends.with_columns(clip_id=clip_id(pl.col("video_id"), pl.col("start_s"), pl.col("end_s")))
-    return named.unique("clip_id", keep="first", maintain_order=True).sort("clip_id")
+    stretch = pl.col("video_id", "start_s", "end_s").first()
+    return named.group_by("clip_id").agg(stretch, pl.col("opened").any()).sort("clip_id")

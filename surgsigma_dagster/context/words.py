@@ -278,7 +278,7 @@ def _actions(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
     opening = (
         pl.when(place == 0)
         .then(pl.lit("First comes "))
-        .when(place == pl.len().over("scene_id") - 1)
+        .when((place == pl.len().over("scene_id") - 1) & (place > 1))
         .then(pl.lit("Finally there is "))
         .when(place % 2 == 1)
         .then(pl.lit("Then follows "))

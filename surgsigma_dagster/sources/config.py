@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 from surgsigma_dagster.sources.adapter import Adapter, Terms, adapters, stated_licence
 from surgsigma_dagster.sources.bucket import is_bucket, mirror
 from surgsigma_dagster.sources.errors import SourceError
+from surgsigma_dagster.synthesis.models import ModelEntry
 
 # "__" parts source from video in partition keys.
 SourceName = Annotated[str, Field(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$", max_length=40)]
@@ -66,6 +67,9 @@ class SourcesConfig(BaseModel):
     splits: Path | None = None  # procedure_id: split, overriding the defaults
     # Sources by field (phase, step, instrument, criterion): who is believed where they label one instant differently.
     precedence: dict[Literal["phase", "step", "instrument", "criterion"], list[SourceName]] = {}
+    smoke_every: Annotated[int, Field(ge=1)] = 5  # smoke is rendered on one clear frame of so many
+    model_every: Annotated[int, Field(ge=1)] = 5  # models are asked about one frame of so many
+    models: list[ModelEntry] = []  # of the user, for depth or instrument masks where a source has none
     audience: Literal["public", "internal"] = "public"  # internal keeps what may not be released
 
     def entry(self, name: str) -> SourceEntry:
@@ -107,6 +111,10 @@ def load_sources(path: Path) -> SourcesConfig:
     for field, order in config.precedence.items():
         if strangers := sorted(set(order) - set(names)):
             raise SourceError(path, f"precedence.{field}", f"names of sources, of {', '.join(names)}", strangers[0])
+    for number, model in enumerate(config.models):
+        model.path = (path.parent / model.path.expanduser()).resolve()
+        if model.task in [other.task for other in config.models[:number]]:
+            raise SourceError(path, f"models.{number}.task", "one model a task", model.task)
     if config.splits:
         config.splits = (path.parent / config.splits.expanduser()).resolve()
     return config

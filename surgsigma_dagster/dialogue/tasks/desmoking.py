@@ -17,7 +17,7 @@ TASK = Task(
     case=pl.lit("one"),
     answer={"clear": pl.col("frame_id")},
     weighing=pl.concat_str(
-        in_phase(), pl.lit("Smoke adds its own light and dims what lies behind it, the more the denser it is.")
+        in_phase(), pl.lit("The haze adds its own light and dims what lies behind it, the more the denser it is.")
     ),
-    conclusion=pl.lit("Without the smoke, the view is clear."),
+    conclusion=pl.lit("Freed of the haze, the view is clear."),
 )
