@@ -1,0 +1,252 @@
+"""Motion: pairs of frames seconds apart, and what each instrument does between them, in words.
+
+The words stand on boxes and polygons in both frames, so they are knowledge of the later frame: they may describe a
+frame that is to be made, and never one that is to be judged.
+"""
+
+import math
+from typing import Any
+
+import polars as pl
+
+from surgsigma_dagster.context.words import UNNAMED
+from surgsigma_dagster.keys import hashed
+
+AHEAD_S = (1, 10)
+STILL, SLIGHT = 0.03, 0.1  # of the diagonal
+NEARER = 1.5  # times the area
+
+DIRECTIONS = (
+    "up",
+    "to the upper right",
+    "to the right",
+    "to the lower right",
+    "down",
+    "to the lower left",
+    "to the left",
+    "to the upper left",
+)
+MOVES = (
+    *(f"moves {direction}" for direction in DIRECTIONS),
+    *(f"moves slightly {direction}" for direction in DIRECTIONS),
+    "stays where it is",
+    "comes closer",
+    "draws back",
+    "comes into view",
+    "leaves the view",
+)
+
+PAIR: dict[str, Any] = {
+    "scene_id": pl.String,
+    "frame_id": pl.String,
+    "later_frame_id": pl.String,
+    "video_id": pl.String,
+    "source": pl.String,
+    "delta_s": pl.Float64,
+    "pts_s": pl.Float64,
+    "later_pts_s": pl.Float64,
+    "motions": pl.List(pl.Struct({"concept_id": pl.String, "move": pl.String})),
+    "label_ids": pl.List(pl.String),
+}
+_TOLERANCE_S = 0.0015  # Matroska counts milliseconds
+_FLAT = math.tan(math.pi / 8)  # eight directions, 45 degrees each
+
+
+def frame_pairs(
+    frames: pl.DataFrame,
+    boxes: pl.DataFrame,
+    masks: pl.DataFrame | None = None,
+    *,
+    seen: pl.DataFrame | None = None,
+    seed: int = 0,
+) -> pl.DataFrame:
+    """One row a frame that has a partner 1 to 10 s later, with what its instruments do until then.
+
+    `frames`, `boxes`, `masks`: unified tables; of masks, polygons are read, for instruments that have no box in the
+    frame. `seen` (frame_id, concept_id): what other labels say is visible.
+
+    Both frames are available and have an instrument in place. Of the partners whose distance is a whole number of
+    tenths of a second, a hash of the two ids and `seed` takes one. Columns: scene_id (`frame_id/+milliseconds`),
+    frame_id, later_frame_id, video_id, source, delta_s, pts_s, later_pts_s, motions (concept_id, move), label_ids (of
+    the boxes and polygons that the motions stand on). Sorted by scene_id; a pair of which nothing can be said has none.
+
+    `move` is one of `MOVES`. An instrument that is there once in both frames `stays where it is` (its centre moves less
+    than 3 % of the image's diagonal), `moves slightly …` (less than 10 %) or `moves …`; where its area grows or shrinks
+    to more than 1.5 times, it `comes closer` or `draws back`, in an entry behind that, or instead of staying. One that
+    is there once in one frame and not at all in the other `leaves the view` or `comes into view`, unless `seen` knows
+    better. Of one that is there twice nothing is said, nor of labels that say no kind of instrument. Places are
+    fractions of their own image's size, so the two may differ in size; a box is not compared with a polygon.
+    """
+    usable = frames.filter(pl.col("status") == "available", pl.col("pts_s").is_not_null())
+    placed = _placed(usable, boxes, masks)
+    pairs = _pairs(usable.join(placed, on="frame_id", how="semi"), seed)
+    motions = _motions(pairs, placed, seen)
+    return (
+        pairs.join(motions, on="frame_id")
+        .with_columns(
+            scene_id=pl.format("{}/+{}", "frame_id", (pl.col("delta_s") * 1000).round().cast(pl.Int64)),
+        )
+        .select(pl.col(name).cast(dtype) for name, dtype in PAIR.items())
+        .sort("scene_id")
+    )
+
+
+def _pairs(frames: pl.DataFrame, seed: int) -> pl.DataFrame:
+    """Each of `frames` with the partner that the hash takes: frame_id, later_frame_id, …, width, height."""
+    here = frames.select("frame_id", "video_id", "source", "pts_s", "width", "height").with_columns(
+        stretch=(pl.col("pts_s") // (AHEAD_S[1] + 1)).cast(pl.Int64)  # a partner lies in the same or the next
+    )
+    later = here.select(
+        "video_id",
+        later_frame_id="frame_id",
+        later_pts_s="pts_s",
+        stretch=pl.concat_list("stretch", pl.col("stretch") - 1),
+    ).explode("stretch")
+    tenths = ((pl.col("later_pts_s") - pl.col("pts_s")) * 10).round()
+    exact = ((pl.col("later_pts_s") - pl.col("pts_s")) - tenths / 10).abs() <= _TOLERANCE_S
+    return (
+        here.lazy()
+        .join(later.lazy(), on=["video_id", "stretch"])
+        .filter(tenths.is_between(AHEAD_S[0] * 10, AHEAD_S[1] * 10), exact)
+        .with_columns(delta_s=tenths / 10, chance=hashed(pl.col("frame_id"), pl.col("later_frame_id"), seed=seed))
+        .sort("chance", "later_frame_id")
+        .unique("frame_id", keep="first", maintain_order=True)
+        .collect()
+    )
+
+
+def _placed(frames: pl.DataFrame, boxes: pl.DataFrame, masks: pl.DataFrame | None) -> pl.DataFrame:
+    """Where each instrument is in each frame: n, and of the first, x, y and area as fractions of the image."""
+    is_named = pl.col("concept_id").str.starts_with("instrument/") & ~pl.col("concept_id").is_in(UNNAMED)
+    place = ["frame_id", "concept_id"]
+    width, height = pl.col("width"), pl.col("height")
+    parts = boxes.filter(is_named).select(
+        *place,
+        "label_id",
+        instance="label_id",
+        by=pl.lit("box"),
+        x=(pl.col("x1") + pl.col("x2")) / 2 / width,
+        y=(pl.col("y1") + pl.col("y2")) / 2 / height,
+        area=(pl.col("x2") - pl.col("x1")) * (pl.col("y2") - pl.col("y1")) / (width * height),
+    )
+    if masks is not None:
+        outlines = masks.filter(is_named, pl.col("polygon").is_not_null()).join(parts, on=place, how="anti")
+        parts = pl.concat([parts, _centres(outlines, frames)])
+    weight = pl.col("area") / pl.col("area").sum()
+    return (
+        parts.join(frames, on="frame_id", how="semi")
+        .sort("label_id")
+        .group_by(*place, "instance", "by", maintain_order=True)
+        .agg((pl.col("x", "y") * weight).sum(), pl.col("area").sum(), "label_id")
+        .group_by(place, maintain_order=True)
+        .agg(pl.len().alias("n"), pl.col("by", "x", "y", "area").first(), label_ids=pl.col("label_id").explode())
+    )
+
+
+def _centres(masks: pl.DataFrame, frames: pl.DataFrame) -> pl.DataFrame:
+    """Centre and area of each polygon, by the shoelace formula."""
+    corners = masks.select(
+        "label_id", x=pl.col("polygon").list.gather_every(2), y=pl.col("polygon").list.gather_every(2, 1)
+    ).explode("x", "y")
+    x, y = pl.col("x"), pl.col("y")
+    next_x, next_y = (corner.shift(-1).fill_null(corner.first()).over("label_id") for corner in (x, y))
+    twice = x * next_y - next_x * y
+    found = (
+        corners.with_columns(twice=twice, mean_x=(x + next_x) / 3, mean_y=(y + next_y) / 3)
+        .group_by("label_id")
+        .agg(
+            (pl.col(f"mean_{axis}") * pl.col("twice")).sum().truediv(pl.col("twice").sum()).alias(axis)
+            for axis in ("x", "y")
+        )
+        .join(corners.with_columns(twice=twice).group_by("label_id").agg(pl.col("twice").sum().abs()), on="label_id")
+    )
+    return (
+        masks.select("frame_id", "concept_id", "label_id", instance=pl.coalesce("instance", "label_id"))
+        .join(found.filter(pl.col("twice") > 0), on="label_id")
+        .join(frames.select("frame_id", "width", "height"), on="frame_id")
+        .select(
+            "frame_id",
+            "concept_id",
+            "label_id",
+            "instance",
+            by=pl.lit("polygon"),
+            x=x / pl.col("width"),
+            y=y / pl.col("height"),
+            area=pl.col("twice") / 2 / (pl.col("width") * pl.col("height")),
+        )
+    )
+
+
+def _motions(pairs: pl.DataFrame, placed: pl.DataFrame, seen: pl.DataFrame | None) -> pl.DataFrame:
+    """What can be said of each pair: frame_id (of the earlier frame), motions, label_ids."""
+    scene = ["frame_id", "later_frame_id"]
+    after = placed.select(
+        "concept_id", *(pl.col(name).alias(f"later_{name}") for name in placed.columns if name != "concept_id")
+    )
+    both = (
+        pairs.select(scene)
+        .join(placed, on="frame_id")
+        .join(
+            pairs.select(scene).join(after, on="later_frame_id"),
+            on=[*scene, "concept_id"],
+            how="full",
+            coalesce=True,
+        )
+        .join(pairs.select("frame_id", "width", "height"), on="frame_id")
+    )
+    if seen is not None:
+        known = seen.select("frame_id", "concept_id").unique()
+        both = both.join(known.with_columns(here=pl.lit(True)), on=["frame_id", "concept_id"], how="left").join(
+            known.select("concept_id", later_frame_id="frame_id", there=pl.lit(True)),
+            on=["later_frame_id", "concept_id"],
+            how="left",
+        )
+    else:
+        both = both.with_columns(here=pl.lit(None, pl.Boolean), there=pl.lit(None, pl.Boolean))
+    once, later_once = pl.col("n") == 1, pl.col("later_n") == 1
+    compared = once & later_once & (pl.col("by") == pl.col("later_by"))
+    change = (
+        pl.when(compared & (pl.col("later_area") > NEARER * pl.col("area")))
+        .then(pl.lit("comes closer"))
+        .when(compared & (pl.col("area") > NEARER * pl.col("later_area")))
+        .then(pl.lit("draws back"))
+    )
+    way = _way(
+        (pl.col("later_x") - pl.col("x")) * pl.col("width"), (pl.col("later_y") - pl.col("y")) * pl.col("height")
+    )
+    move = (
+        pl.when(compared)
+        .then(pl.when(way.is_not_null()).then(way).when(change.is_null()).then(pl.lit("stays where it is")))
+        .when(once & pl.col("later_n").is_null() & pl.col("there").is_null())
+        .then(pl.lit("leaves the view"))
+        .when(later_once & pl.col("n").is_null() & pl.col("here").is_null())
+        .then(pl.lit("comes into view"))
+    )
+    return (
+        both.select("frame_id", "concept_id", "label_ids", "later_label_ids", move=pl.concat_list(move, change))
+        .with_columns(pl.col("move").list.drop_nulls())
+        .filter(pl.col("move").list.len() > 0)
+        .with_columns(
+            label_ids=pl.concat_list(pl.col("label_ids", "later_label_ids").fill_null(pl.lit([], pl.List(pl.String))))
+        )
+        .sort("frame_id", "concept_id")
+        .explode("move")
+        .group_by("frame_id", maintain_order=True)
+        .agg(motions=pl.struct("concept_id", "move"), label_ids=pl.col("label_ids").explode().unique().sort())
+    )
+
+
+def _way(right: pl.Expr, down: pl.Expr) -> pl.Expr:
+    """`moves …` for a displacement in pixels of an image of `width` and `height`; null for none to speak of."""
+    moved = (right**2 + down**2).sqrt() / (pl.col("width") ** 2 + pl.col("height") ** 2).sqrt()
+    side = pl.when(right < 0).then(pl.lit("left")).otherwise(pl.lit("right"))
+    level = pl.when(down < 0).then(pl.lit("upper")).otherwise(pl.lit("lower"))
+    direction = (
+        pl.when(down.abs() < _FLAT * right.abs())
+        .then(pl.concat_str(pl.lit("to the "), side))
+        .when(right.abs() < _FLAT * down.abs())
+        .then(pl.when(down < 0).then(pl.lit("up")).otherwise(pl.lit("down")))
+        .otherwise(pl.concat_str(pl.lit("to the "), level, pl.lit(" "), side))
+    )
+    slightly = pl.when(moved < SLIGHT).then(pl.lit("slightly ")).otherwise(pl.lit(""))
+    return pl.when(moved >= STILL).then(pl.concat_str(pl.lit("moves "), slightly, direction))
