@@ -101,7 +101,7 @@ def _pairs(frames: pl.DataFrame, seed: int) -> pl.DataFrame:
         later_frame_id="frame_id",
         later_pts_s="pts_s",
         stretch=pl.concat_list("stretch", pl.col("stretch") - 1),
-    ).explode("stretch")
+    ).explode("stretch", empty_as_null=False)
     tenths = ((pl.col("later_pts_s") - pl.col("pts_s")) * 10).round()
     exact = ((pl.col("later_pts_s") - pl.col("pts_s")) - tenths / 10).abs() <= _TOLERANCE_S
     return (
@@ -139,7 +139,11 @@ def _placed(frames: pl.DataFrame, boxes: pl.DataFrame, masks: pl.DataFrame | Non
         .group_by(*place, "instance", "by", maintain_order=True)
         .agg((pl.col("x", "y") * weight).sum(), pl.col("area").sum(), "label_id")
         .group_by(place, maintain_order=True)
-        .agg(pl.len().alias("n"), pl.col("by", "x", "y", "area").first(), label_ids=pl.col("label_id").explode())
+        .agg(
+            pl.len().alias("n"),
+            pl.col("by", "x", "y", "area").first(),
+            label_ids=pl.col("label_id").explode(empty_as_null=False),
+        )
     )
 
 
@@ -147,7 +151,7 @@ def _centres(masks: pl.DataFrame, frames: pl.DataFrame) -> pl.DataFrame:
     """Centre and area of each polygon, by the shoelace formula."""
     corners = masks.select(
         "label_id", x=pl.col("polygon").list.gather_every(2), y=pl.col("polygon").list.gather_every(2, 1)
-    ).explode("x", "y")
+    ).explode("x", "y", empty_as_null=False)
     x, y = pl.col("x"), pl.col("y")
     next_x, next_y = (corner.shift(-1).fill_null(corner.first()).over("label_id") for corner in (x, y))
     twice = x * next_y - next_x * y
@@ -230,9 +234,12 @@ def _motions(pairs: pl.DataFrame, placed: pl.DataFrame, seen: pl.DataFrame | Non
             label_ids=pl.concat_list(pl.col("label_ids", "later_label_ids").fill_null(pl.lit([], pl.List(pl.String))))
         )
         .sort("frame_id", "concept_id")
-        .explode("move")
+        .explode("move", empty_as_null=False)
         .group_by("frame_id", maintain_order=True)
-        .agg(motions=pl.struct("concept_id", "move"), label_ids=pl.col("label_ids").explode().unique().sort())
+        .agg(
+            motions=pl.struct("concept_id", "move"),
+            label_ids=pl.col("label_ids").explode(empty_as_null=False).unique().sort(),
+        )
     )
 
 

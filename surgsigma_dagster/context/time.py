@@ -242,7 +242,7 @@ def _windows(actions: pl.DataFrame) -> pl.DataFrame:
             said=~pl.col("concept_id").is_in(_UNSAID).any(),
             start_s=pl.col("start_s").min(),
             end_s=pl.col("end_s").max(),
-            label_ids=pl.col("label_ids").explode(),
+            label_ids=pl.col("label_ids").explode(empty_as_null=False),
         )
         .with_row_index("at")
         .with_columns(pl.col("at").cast(pl.Int64), gap_s=pl.col("start_s") - pl.col("end_s").shift(1).over("video_id"))
@@ -266,10 +266,10 @@ def _windows(actions: pl.DataFrame) -> pl.DataFrame:
         begun = pl.concat([begun, begun.join(hops, on="at").select(at="then")]).unique()
         hops = hops.join(hops.select(then="at", last="then"), on="then").select("at", then="last")
     return (
-        blocks.join(begun, on="at", how="semi")
+        blocks.filter(pl.col("reach") > 0)
+        .join(begun, on="at", how="semi")
         .select(window="at", begin_s="start_s", at=pl.int_ranges("at", pl.col("at") + pl.col("reach")))
-        .explode("at")
-        .drop_nulls("at")
+        .explode("at", empty_as_null=False)
         .join(blocks, on="at")
         .sort("at")
     )
@@ -281,8 +281,8 @@ def _caption(windows: pl.DataFrame) -> pl.DataFrame:
         .agg(
             start_s=pl.col("begin_s").first(),
             end_s=pl.col("end_s").last(),
-            actions=pl.col("entries").explode(),
-            label_ids=pl.col("label_ids").explode(),
+            actions=pl.col("entries").explode(empty_as_null=False),
+            label_ids=pl.col("label_ids").explode(empty_as_null=False),
         )
         .filter(pl.col("actions").list.len() >= 2, (pl.col("end_s") - pl.col("start_s")).round(6) >= SHORTEST_S)
         .with_columns(cutoff_s="end_s")
