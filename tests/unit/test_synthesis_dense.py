@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +54,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def made(root: Path, folder: Path, frames: list[Row], masks: list[Row] = [], depths: list[Row] = [],  # noqa: B006
-         **options: Any) -> DenseImages:  # fmt: skip
+def made(
+    root: Path, folder: Path, frames: list[Row], masks: Sequence[Row] = (), depths: Sequence[Row] = (), **options: Any
+) -> DenseImages:
     return dense_images(
         table("frames", *frames), table("masks", *masks), table("depths", *depths),
         **{"seed": 7, "resolve": lambda _, path: root / path, "folder": folder, **options},
@@ -288,11 +289,9 @@ def test_an_entry_says_what_is_needed(more: Row, tmp_path: Path) -> None:
 def test_models_answer_where_sources_do_not_and_are_marked(root: Path, tmp_path: Path) -> None:
     loaded = load(entry(luminance(tmp_path / "m.onnx")))
     depths = [label(0, "d", None, depth_path="depth.png", unit="mm", origin="measured")]
-    run: Callable[[str], DenseImages] = lambda name: made(  # noqa: E731
-        root, tmp_path / name, [frame(0), frame(1), frame(2, "torn.png")], depths=depths, models={"depth": loaded},
-        smoke_every=1000, model_every=1,
-    )  # fmt: skip
-    found, again = run("a"), run("b")
+    frames = [frame(0), frame(1), frame(2, "torn.png")]
+    options = {"depths": depths, "models": {"depth": loaded}, "smoke_every": 1000, "model_every": 1}
+    found, again = (made(root, tmp_path / name, frames, **options) for name in "ab")
     assert found.rows.select("frame_id", "origin", "licence").rows() == [
         ("lab/v/000000", "measured", None), ("lab/v/000001", "model", "CC0-1.0"),
     ]  # fmt: skip
