@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import polars as pl
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from pydantic import ValidationError
 
 from surgsigma_dagster.samples import cholecystectomy
@@ -278,6 +278,19 @@ def test_a_model_that_does_not_answer_as_its_entry_says_is_refused_at_once(
 def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="an ONNX model in one file"):
         load(entry(put(tmp_path, "m.onnx", b"not a model")))
+
+
+def test_weights_that_the_hash_does_not_cover_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = numpy_helper.from_array(np.ones((1, 3, 30, 40), np.float32), "weights")
+    shown, answer = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, 30, 40]) for name in ("i", "o"))
+    graph = helper.make_graph([helper.make_node("Mul", ["i", "weights"], ["o"])], "g", [shown], [answer], [weights])
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    path = tmp_path / "m.onnx"
+    onnx.save_model(made, path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    assert (tmp_path / "weights.bin").is_file()
+    monkeypatch.chdir(tmp_path)  # where onnxruntime would find them
+    with pytest.raises(SourceError, match="expected an ONNX model in one file"):
+        load(entry(path, task="instrument_mask", instrument_classes=(0,)))
 
 
 @pytest.mark.parametrize("more", [{"sha256": "abc"}, {"licence": ""}, {"std": (1, 0, 1)}, {"weights": "m.bin"}])
