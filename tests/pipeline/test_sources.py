@@ -118,6 +118,19 @@ def test_clocks_that_disagree_are_found_before_a_build(samples: Path, tmp_path: 
     assert found["sources"][0]["terms"] == "non-commercial, share-alike"
 
 
+def test_a_label_file_cut_off_between_two_lines_is_told_by_its_video(samples: Path, tmp_path: Path) -> None:
+    shutil.copytree(samples / "cholec80", tmp_path / "cholec80")
+    (tmp_path / "sources.yaml").write_text("sources:\n  - {name: ours, dataset: cholec80, root: cholec80}\n")
+    config = load_sources(tmp_path / "sources.yaml")
+    assert checked(config)["problems"] == []
+    for path in (*(tmp_path / "cholec80").glob("*_annotations/video01-*.txt"),):
+        lines = path.read_text().splitlines()
+        path.write_text("\n".join(lines[: len(lines) // 3]) + "\n")
+    (problem,) = checked(config)["problems"]
+    assert problem["problem"] == "clock_disagreement"
+    assert problem["example"].startswith("video01: labels end at ")
+
+
 def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
     """One folder with five faults, one whose sidecar is none, and one that is in order."""
     root = tmp_path / "cholec80"
