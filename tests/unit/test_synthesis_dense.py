@@ -136,16 +136,6 @@ def test_instruments_are_white_and_tissue_and_thread_are_not(root: Path, tmp_pat
     ]
 
 
-def test_depth_of_the_left_eye_is_the_upper_half_of_a_stacked_frame(root: Path, tmp_path: Path) -> None:
-    depths = [label(0, "d", None, depth_path="depth.png", unit="mm", origin="measured")]
-    found = made(root, tmp_path, [frame(0, height=180)], depths=depths, smoke_every=1000)
-    depth = picture(found, "depth")
-    assert depth.dtype == np.uint16
-    assert depth.shape == (180, 160)
-    assert (depth[:90] > 0).all()
-    assert (depth[90:] == 0).all()
-
-
 def test_measured_depth_comes_before_a_models(root: Path, tmp_path: Path) -> None:
     usual = {"depth_path": "depth.png", "unit": "relative"}
     depths = [label(0, "a", None, origin="model", **usual), label(0, "b", None, origin="measured", **usual)]
