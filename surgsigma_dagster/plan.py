@@ -82,6 +82,8 @@ def detected(location: str) -> list[dict[str, Any]]:
 
 
 def _detected(folder: Path) -> list[dict[str, Any]]:
+    if not _may_be_listed(folder):
+        raise SourceError(folder, "", "a folder that may be listed", "permission denied")
     roots = [folder]
     for _ in range(3):
         found = [
@@ -92,8 +94,17 @@ def _detected(folder: Path) -> list[dict[str, Any]]:
         ]
         if found:
             return found
-        roots = [path for root in roots for path in sorted(root.iterdir()) if path.is_dir()]
+        roots = [path for root in roots for path in sorted(root.iterdir()) if path.is_dir() and _may_be_listed(path)]
     return []
+
+
+def _may_be_listed(folder: Path) -> bool:
+    """No, for example, for `lost+found` of a mounted disk."""
+    try:
+        next(folder.iterdir(), None)
+    except PermissionError:
+        return False
+    return True
 
 
 def write_entries(found: list[dict[str, Any]], sources: Path) -> list[str]:

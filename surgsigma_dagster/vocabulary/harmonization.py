@@ -193,8 +193,10 @@ def _fault(kind: str) -> pl.Expr:
         )
         # One object is not boxed twice at the very same pixels: two rows would make two instruments of it.
         same = ["video_id", "frame_index", "concept_id", "x1", "y1", "x2", "y2"]
-        first = [pl.col(name).first().over(same) for name in ("file", "locator")]
-        fault = fault.when(~pl.struct(same).is_first_distinct()).then(
+        length = pl.col("locator").str.len_chars().cast(pl.String).str.zfill(3)  # line 2 before line 10
+        place = pl.concat_str("file", length, "locator", pl.col("instance").fill_null(""), separator="\t")
+        first = [pl.col(name).sort_by(place).first().over(same) for name in ("file", "locator")]
+        fault = fault.when(place != place.min().over(same)).then(
             pl.format("repeated_box: the same box stands in {}, {}", *first)
         )
     if kind in {"intervals", "captions"}:

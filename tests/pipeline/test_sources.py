@@ -1,7 +1,9 @@
 """Sources before a build: what lies in a folder or bucket, and everything that is wrong with it, at once."""
 
 import json
+import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,6 +82,28 @@ def test_an_existing_file_keeps_its_words_and_names_stay_unique(samples: Path, t
 def test_a_folder_without_a_dataset_is_said_to_hold_none(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing here")
     assert surgsigma("sources", "detect", tmp_path, expect=1).stdout == ""
+
+
+def test_a_folder_that_may_not_be_listed_hides_nothing_beside_it() -> None:
+    disk = Path(tempfile.mkdtemp())  # tmp_path is closed to other users
+    try:
+        NATIVE["multibypass140"](disk / "bypass")
+        (disk / "lost+found").mkdir()
+        (disk / "lost+found").chmod(0)
+        disk.chmod(0o755)
+        assert [row["dataset"] for row in detected(str(disk))] == ["multibypass140"]  # imports every adapter
+        if own := os.geteuid() == 0:  # root may list everything
+            os.seteuid(65534)
+        try:
+            assert [row["dataset"] for row in detected(str(disk))] == ["multibypass140"]
+            with pytest.raises(SourceError, match="expected a folder that may be listed"):
+                detected(str(disk / "lost+found"))
+        finally:
+            if own:
+                os.seteuid(0)
+    finally:
+        (disk / "lost+found").chmod(0o700)
+        shutil.rmtree(disk)
 
 
 def test_known_defects_of_a_release_are_listed(tmp_path: Path) -> None:
