@@ -62,16 +62,16 @@ def in_words(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
     """`scene` (rows of `scene_context`) with phrases beside it.
 
     Added columns, all nullable text unless said: procedure_name; phase_name, phase_definition, step_name,
-    step_definition, action_name, action_definition; instruments_said (`a grasper and two hooks`), instruments_the (`the
-    grasper and the hooks`), instrument_names (list), instrument_ids (list, each once), instruments_named (none of unknown
-    kind), placed (`a hook in the upper left`), placed_all (the same, where every instrument has a box), areas (list),
-    looks (sentences), boxes (`hook (369,0),(877,567); …`), n_boxes;
-    tissues_said, tissue_names (list), n_tissues, tissue_boxes, n_tissue_boxes, tissue_areas (list); acts
-    (`the hook is dissecting the gallbladder; …`, targets where they are known), triplets_said (those with a target),
-    n_acts (their number), acts_annotated (every verb and target is), acts_named (no instrument of unknown kind), first_doing (`the hook is dissecting the`), first_target, target_names (list), idle
-    (`the grasper`), idle_is (`is`, `are`); criteria_said (`Criterion 1: Yes. …`), n_met, n_judged; of pairs motion_said
-    (sentences); of footage action_names (list), sequence (`dissection, then clipping`), story (sentences); ahead_said
-    (`3 seconds`, from the cutoff to the end).
+    step_definition, action_name, action_definition; instruments_said (`a grasper and two hooks`), instruments_the
+    (`the grasper and the hooks`), instrument_names (list), instrument_ids (list, each once), instruments_named (none
+    of unknown kind), placed (`a hook in the upper left`), placed_all (the same, where every instrument has a box),
+    areas (list), looks (sentences), boxes (`hook (369,0),(877,567); …`), n_boxes; tissues_said, tissue_names (list),
+    n_tissues, tissue_boxes, n_tissue_boxes, tissue_areas (list); acts (`the hook is dissecting the gallbladder; …`,
+    targets where they are known), triplets_said (those with a target), n_acts (their number), acts_annotated (every
+    verb and target is), acts_named (no instrument of unknown kind), first_doing (`the hook is dissecting the`),
+    first_target, target_names (list), idle (`the grasper`), idle_is (`is`, `are`); criteria_said (`Criterion 1: Yes.
+    …`), n_met, n_judged; of pairs motion_said (sentences); of footage action_names (list), sequence (`dissection,
+    then clipping`), story (sentences); ahead_said (`3 seconds`, from the cutoff to the end).
     """
     rows = scene
     for column in ("procedure_type", "phase", "step", "action"):
@@ -99,9 +99,8 @@ def in_words(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(
         pl.when(every).then("placed").alias("placed_all"),
         pl.col("n_boxes", "n_tissues", "n_tissue_boxes", "n_acts", "n_met", "n_judged").fill_null(0),
-        pl.col(
-            "instrument_names", "instrument_ids", "areas", "tissue_names", "tissue_areas", "target_names", "action_names"
-        ).fill_null([]),
+        pl.col("instrument_names", "instrument_ids", "areas").fill_null([]),
+        pl.col("tissue_names", "tissue_areas", "target_names", "action_names").fill_null([]),
         pl.col("instruments_named", "acts_annotated", "acts_named").fill_null(True),
         ahead_said=seconds(pl.col("end_s") - pl.col("cutoff_s")),
     )

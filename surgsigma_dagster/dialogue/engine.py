@@ -69,7 +69,8 @@ def instantiate(words: pl.DataFrame, task: Task, *, seed: int) -> pl.DataFrame:
     rows = asked(words.lazy(), task)  # lazy: a filter copies every column that it is not known to be spared
     made = [_conversations(rows, task, seed, "open")]
     if task.correct is not None:
-        made.append(_conversations(_with_choices(rows.filter(task.choosable), task, seed), task, seed, "multiple choice"))
+        choices = _with_choices(rows.filter(task.choosable), task, seed)
+        made.append(_conversations(choices, task, seed, "multiple choice"))
     return pl.concat(pl.collect_all(made))
 
 

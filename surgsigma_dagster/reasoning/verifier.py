@@ -180,7 +180,7 @@ def verify(
 def _judged(
     chains: pl.DataFrame, scene: pl.DataFrame, concepts: pl.DataFrame, concludes: dict[str, str | None]
 ) -> pl.DataFrame:
-    """Verdicts on `chains`, whose scene in `scene` is `scene_like`: like (the reasoning_id), verified, verifier_reason."""
+    """Verdicts on `chains` of the scenes `scene_like`: like (the chain's reasoning_id), verified, verifier_reason."""
     terms = _terms(concepts)
     counted = [
         f" {word} {term}"

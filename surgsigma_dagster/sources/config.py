@@ -66,6 +66,7 @@ class SourcesConfig(BaseModel):
     splits: Path | None = None  # procedure_id: split, overriding the defaults
     # Sources by field (phase, step, instrument, criterion): who is believed where they label one instant differently.
     precedence: dict[Literal["phase", "step", "instrument", "criterion"], list[SourceName]] = {}
+    boxes: Literal["pixel", "unit", "thousand", "grid"] = "pixel"  # how a release tells boxes, in words and data alike
     audience: Literal["public", "internal"] = "public"  # internal keeps what may not be released
 
     def entry(self, name: str) -> SourceEntry:
