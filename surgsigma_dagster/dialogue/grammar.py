@@ -23,17 +23,32 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any, Literal, NamedTuple
 
+import polars as pl
+
 from surgsigma_dagster.context.words import NUMBER_WORDS
+from surgsigma_dagster.dialogue.mentions import (
+    IDLE,
+    NOTHING,
+    Act,
+    Among,
+    Ids,
+    Item,
+    boxes_in,
+    criteria_in,
+    letter_in,
+    mentions,
+    names_in,
+    of_kind,
+    rows,
+    seconds_in,
+    triplets_in,
+)  # fmt: skip
 from surgsigma_dagster.dialogue.pools import AREAS
 from surgsigma_dagster.dialogue.task import tasks
-from surgsigma_dagster.vocabulary.concepts import concepts
 
 Value = Any  # as listed above
 Data = Mapping[str, Any]
-Ids = tuple[str, ...]
 
-IDLE = "verb/none"
-_NOTHING = "target/none"
 _SLOT = re.compile(r"\{(\w+)\}")
 _TARGETS = ("tissue", "target", "instrument")
 _ACTIONS = ("action", "basic_action")
@@ -49,7 +64,7 @@ class Grammar:
     read: Callable[[str], Value]
     write: Callable[[Value], str]
     agrees: Callable[[Value, Data], bool]  # with an answer that is stored as data
-    free: Callable[[str, Collection[str] | None], Value]  # anybody's words; the concepts that may be meant, None: any
+    free: Callable[[str, Among], Value]  # anybody's words; the concepts that may be meant, None: any
     cases: Callable[[Value], Collection[str]] = lambda value: ("one",)  # of the template file, that fit the value
 
 
@@ -87,7 +102,8 @@ def parse(task: str, text: str) -> Answer:
             try:
                 value = _read(grammar, said, opens=template.startswith("{") or letter is not None)
             except (ValueError, LookupError):
-                place = place or f" after {text[: text.rfind(said)]!r}"
+                words = text[: max(text.rfind(said), 0)]
+                place = place or (f" after {words!r}" if words else " at the beginning")
                 continue
             answer = Answer(task, case, number, value, letter)
             if (letter or case in grammar.cases(value)) and render(answer) == text:
@@ -115,18 +131,30 @@ def agrees(answer: Answer, data: Data) -> bool:
     return right and _grammar(answer.task, _template(answer)).agrees(answer.value, data)
 
 
+def told(task: pl.Expr, answer: pl.Expr) -> pl.Expr:
+    """Stored answers (JSON) without what no words of their task tell, so that few of them differ.
+
+    That is which file holds a picture or clip, and boxes and times where words tell only what is there and in which
+    order. `agrees` says the same of both.
+    """
+    untimed = answer.str.replace_all(r'("(?:mask|clip|depth|frame|clear)":)"[^"]*"', "${1}null")
+    unplaced = untimed.str.replace_all(r',"(?:[xy][12]|start_s|end_s)":[^,}\]]+', "")
+    return pl.when(task.is_in([name for name, found in tasks().items() if found.grammar == "boxes"])).then(
+        answer).otherwise(unplaced)  # fmt: skip
+
+
 def parse_free(
     task: str,
     text: str,
     form: Literal["open", "multiple choice"] = "open",
-    among: Collection[str] | None = None,
+    among: Among = None,
 ) -> Value:
     """What a model's own words say, as a value like that of `parse`, or the letter of the option that they choose.
 
-    Case, hyphens and the numbers of nouns do not matter, synonyms count, and names may stand anywhere; what stands in
-    `<answer>` counts alone, and what stands in `<think>` never does. Nothing found is the empty tuple, for durations and
-    letters None. Boxes may be written (x,y),(x,y) or [x1, y1, x2, y2], their numbers are kept as they are; one without
-    a name has the concept None. Several names where one is asked for are no answer.
+    Names and synonyms may stand anywhere, in any case; what stands in `<answer>` counts alone, and what stands in
+    `<think>` never does. Nothing found is the empty tuple, for durations and letters None. Boxes may be written
+    (x,y),(x,y) or [x1, y1, x2, y2], their numbers are kept as they are; one without a name has the concept None.
+    Several names where one is asked for are no answer.
     `among`: the ids that can be meant, as of one procedure's phases or one source's instruments; a word that several
     of them are called by means none of them, but where one concept is asked for means all.
     """
@@ -134,7 +162,7 @@ def parse_free(
     if inside := re.search(r"(?s)<answer>(.*?)(?:</answer>|$)", text):
         text = inside[1]
     if form == "multiple choice":
-        return _letter(text)
+        return letter_in(text)
     return _spoken(task).free(text, None if among is None else frozenset(among))
 
 
@@ -225,19 +253,10 @@ def _capital(text: str) -> str:
 
 
 @cache
-def _rows() -> dict[str, dict[str, Any]]:
-    return {row["concept_id"]: row for row in concepts().to_dicts()}
-
-
-def _of(*kinds: str) -> list[dict[str, Any]]:
-    return [row for row in _rows().values() if row["kind"] in kinds]
-
-
-@cache
 def _called(*kinds: str) -> dict[str, Ids]:
     """Ids by name."""
     found: dict[str, Ids] = {}
-    for row in _of(*kinds):
+    for row in of_kind(*kinds):
         found[row["name"]] = (*found.get(row["name"], ()), row["concept_id"])
     return found
 
@@ -248,22 +267,19 @@ def _only(name: str, *kinds: str) -> str:
 
 
 def _name(concept_id: str) -> str:
-    return str(_rows()[concept_id]["name"])
+    return str(rows()[concept_id]["name"])
 
 
 @cache
 def _gerunds() -> dict[str, str]:
-    return {row["gerund"]: row["concept_id"] for row in _of("verb")}
-
-
-Item = tuple[str, int | None]
+    return {row["gerund"]: row["concept_id"] for row in of_kind("verb")}
 
 
 @cache
 def _counted() -> dict[str, Item]:
     """`a hook`, `two hooks`, …, `many hooks` (more than ten)."""
     found: dict[str, Item] = {}
-    for row in _of("instrument"):
+    for row in of_kind("instrument"):
         concept_id, several = row["concept_id"], row["plural"] or row["name"]
         found[f"{row['article']} {row['name']}"] = (concept_id, 1)
         found |= {f"{word} {several}": (concept_id, n) for n, word in enumerate(NUMBER_WORDS) if n > 1}
@@ -275,7 +291,7 @@ def _counted() -> dict[str, Item]:
 def _the() -> dict[str, Item]:
     """`the hook`, `the hooks`; a name that is its own plural tells no number."""
     found: dict[str, Item] = {}
-    for row in _of("instrument"):
+    for row in of_kind("instrument"):
         concept_id, several = row["concept_id"], row["plural"] or row["name"]
         found |= {f"the {row['name']}": (concept_id, 1), f"the {several}": (concept_id, None)}
     return found
@@ -283,7 +299,7 @@ def _the() -> dict[str, Item]:
 
 @cache
 def _the_tissue() -> dict[str, Item]:
-    return {f"the {row['name']}": (row["concept_id"], 1) for row in _of("tissue")}
+    return {f"the {row['name']}": (row["concept_id"], 1) for row in of_kind("tissue")}
 
 
 def _listed(items: Iterable[str]) -> str:
@@ -309,7 +325,7 @@ def _items(example: str, key: str, kinds: tuple[str, ...], forms: Callable[[], d
         if len(value) > 1:
             return ("many",)
         ((concept_id, n),) = value
-        unmarked = n is None and forms is _the and _rows()[concept_id]["plural"] == _name(concept_id)
+        unmarked = n is None and forms is _the and rows()[concept_id]["plural"] == _name(concept_id)
         return ("one", "many") if unmarked else ("one",) if n == 1 else ("many",)
 
     return Grammar(
@@ -317,14 +333,14 @@ def _items(example: str, key: str, kinds: tuple[str, ...], forms: Callable[[], d
         lambda text: tuple(forms()[item] for item in _BETWEEN.split(text)),
         write,
         lambda value, data: sorted(concept_id for concept_id, _ in value) == sorted(set(data[key])),
-        lambda text, among: _names_in(text, kinds, among),
+        lambda text, among: names_in(text, kinds, among),
         cases,
     )
 
 
 def _concept(example: str, key: str, *kinds: str) -> Grammar:
-    def free(text: str, among: Collection[str] | None) -> Ids:
-        found = {ids for _, _, ids in _mentions(text, kinds, among)}
+    def free(text: str, among: Among) -> Ids:
+        found = {ids for _, _, ids in mentions(text, kinds, among)}
         return found.pop() if len(found) == 1 else ()
 
     return Grammar(
@@ -354,10 +370,10 @@ def _rounded(data: Data) -> Value:
     return tuple((box["concept_id"], *(round(box[side]) for side in ("x1", "y1", "x2", "y2"))) for box in data["boxes"])
 
 
-def _doing(data: Data) -> list[tuple[str, str, str | None]]:
+def _doing(data: Data) -> list[Act]:
     """Stored triplets whose verb is something that is done."""
     acts = (one for one in data["triplets"] if one["verb"] not in (None, IDLE))
-    return [(one["instrument"], one["verb"], None if one["target"] == _NOTHING else one["target"]) for one in acts]
+    return [(one["instrument"], one["verb"], None if one["target"] == NOTHING else one["target"]) for one in acts]
 
 
 def _read_act(text: str) -> Value:
@@ -371,10 +387,10 @@ def _read_act(text: str) -> Value:
     raise ValueError(is_)
 
 
-def _write_act(act: tuple[str, str, str | None]) -> str:
+def _write_act(act: Act) -> str:
     instrument, verb, target = act
-    be = "are" if _rows()[instrument]["number"] == "plural" else "is"
-    return f"the {_name(instrument)} {be} {_rows()[verb]['gerund']}{f' the {_name(target)}' if target else ''}"
+    be = "are" if rows()[instrument]["number"] == "plural" else "is"
+    return f"the {_name(instrument)} {be} {rows()[verb]['gerund']}{f' the {_name(target)}' if target else ''}"
 
 
 def _idle_agrees(value: Value, data: Data) -> bool:
@@ -455,6 +471,11 @@ def _read_caption(text: str) -> tuple[Sentence, ...]:
     return tuple(map(_sentence, re.split(r"(?<=[.!?]) ", text)))
 
 
+def caption_text(caption: Iterable[Sentence]) -> str:
+    """The text of a caption."""
+    return " ".join(map(_write_sentence, caption))
+
+
 def _caption_agrees(value: Value, data: Data) -> bool:
     """Every sentence is true, and every part that is known is told: but the procedure, which options leave out."""
     told = {sentence.part for sentence in value}
@@ -473,8 +494,7 @@ def _sentence_agrees(sentence: Sentence, data: Data) -> bool:
         there = Counter(one["concept_id"] for one in data[part])
         if "{placed}" in words:
             return Counter(concept_id for concept_id, _ in value) == there
-        return {concept_id: n for concept_id, n in value} == {c: n if n < len(NUMBER_WORDS) else None
-            for c, n in there.items()}  # fmt: skip
+        return dict(value) == {name: n if n < len(NUMBER_WORDS) else None for name, n in there.items()}
     if part == "tissues":
         return {concept_id for concept_id, _ in value} == {one["concept_id"] for one in data[part]}
     if part == "triplets":
@@ -499,7 +519,7 @@ def _read_placed(text: str) -> Value:
 
 
 def _write_placed(value: Value) -> str:
-    return _listed(f"{_rows()[concept_id]['article']} {_name(concept_id)} in the {area}" for concept_id, area in value)
+    return _listed(f"{rows()[concept_id]['article']} {_name(concept_id)} in the {area}" for concept_id, area in value)
 
 
 def _area_agrees(value: Value, data: Data) -> bool:
@@ -508,142 +528,6 @@ def _area_agrees(value: Value, data: Data) -> bool:
     middle = ((box["x1"] + box["x2"]) / 2 / data["size"][0], (box["y1"] + box["y2"]) / 2 / data["size"][1])
     column, row = (min(max(int(at * 3), 0), 2) for at in middle)
     return AREAS.index(value[0]) == 3 * row + column
-
-
-# What models say in their own words
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"[\s_\u2010-\u2015-]+", " ", text).casefold()
-
-
-@cache
-def _terms(kinds: tuple[str, ...], among: Collection[str] | None) -> tuple[re.Pattern[str], dict[str, Ids]]:
-    """Every word for concepts of these kinds: a name goes before another concept's plural, that before a synonym."""
-    rows = [row for row in _of(*kinds) if among is None or row["concept_id"] in among]
-    found: dict[str, Ids] = {}
-    for words in (
-        lambda row: [row["name"]],
-        lambda row: [row["plural"], row["gerund"], row["third_person"]],
-        lambda row: row["synonyms"] or [],
-    ):
-        level: dict[str, Ids] = {}
-        for row in rows:
-            for term in {_plain(word) for word in words(row) if word}:
-                level[term] = (*level.get(term, ()), row["concept_id"])
-        found = level | found
-    longest = sorted(found, key=lambda term: (-len(term), term))
-    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest)) or '(?!)'})(?!\w)"), found
-
-
-def _mentions(text: str, kinds: tuple[str, ...], among: Collection[str] | None) -> list[tuple[int, int, Ids]]:
-    """Where names stand in `_plain(text)`, the longest at each place, but for those that are said not to be there."""
-    pattern, terms = _terms(kinds, among)
-    plain = _plain(text)
-    denied = re.compile(r"\b(?:no|not|without|nor|neither)(?: (?:an?|any|the|sign of|visible))* $")
-    found = ((match, plain[: match.start()]) for match in pattern.finditer(plain))
-    return [(match.start(), match.end(), terms[match[0]]) for match, before in found if not denied.search(before)]
-
-
-def _names_in(text: str, kinds: tuple[str, ...], among: Collection[str] | None) -> tuple[Item, ...]:
-    plain = _plain(text)
-    found: dict[str, int | None] = {}
-    for start, _, ids in _mentions(text, kinds, among):
-        number = re.search(rf"\b({'|'.join(NUMBER_WORDS[2:])}|\d+) $", plain[:start])
-        n = 1 if number is None else int(number[1]) if number[1].isdigit() else NUMBER_WORDS.index(number[1])
-        if len(ids) == 1:
-            found.setdefault(ids[0], n)
-    return tuple(found.items())
-
-
-_NUMBER = r"(-?\d+(?:\.\d+)?)"
-_FREE_BOX = re.compile(
-    rf"\(\s*{_NUMBER}\s*,\s*{_NUMBER}\s*\)\s*,?\s*\(\s*{_NUMBER}\s*,\s*{_NUMBER}\s*\)"
-    rf"|\[\s*{_NUMBER}\s*,\s*{_NUMBER}\s*,\s*{_NUMBER}\s*,\s*{_NUMBER}\s*\]"
-)
-
-
-def _boxes_in(text: str, among: Collection[str] | None) -> Value:
-    """Boxes with the name next to each: before it where a name stands before the first one, else behind it."""
-    places = list(_FREE_BOX.finditer(text))
-    if not places:
-        return ()
-    gaps = [
-        text[a:b] for a, b in zip([0, *(p.end() for p in places)], [*(p.start() for p in places), None], strict=True)
-    ]
-    named = [[ids for _, _, ids in _mentions(gap, ("instrument", "tissue"), among) if len(ids) == 1] for gap in gaps]
-    called = [names[-1][0] if names else None for names in named[:-1]] if named[0] else [
-        names[0][0] if names else None for names in named[1:]]  # fmt: skip
-    corners = [tuple(float(number) for number in place.groups() if number) for place in places]
-    return tuple((name, *box) for name, box in zip(called, corners, strict=True))
-
-
-def _triplets_in(text: str, among: Collection[str] | None) -> Value:
-    """Instrument, verb and target in this order, clause by clause; an instrument may do several things."""
-    found: list[tuple[str, str, str | None]] = []
-    seen: list[str] = []
-    for clause in re.split(r"[.;\n]", text):
-        named = [ids[0] for _, _, ids in _mentions(clause, ("instrument", "verb", "tissue", "target"), among)]
-        instrument, verb, target = None, None, None
-        for place, one in enumerate([*named, None]):
-            kind = one.split("/")[0] if one else None
-            another = any(later.startswith("verb/") for later in named[place:])
-            acted_on = kind in ("tissue", "target") or (kind == "instrument" and verb and not target and not another)
-            if verb and not target and acted_on:
-                target = one
-                continue
-            if instrument and verb and kind in ("instrument", "verb", None):
-                found.append((instrument, verb, None if target == _NOTHING else target))
-                verb, target = None, None
-            if kind == "instrument" and one:
-                instrument = one
-                seen.append(one)
-            elif kind == "verb" and one != IDLE:
-                verb = one
-    resting = re.search(
-        r"(?i)\bidle\b|\bat rest\b|\bnot (?:interact|act|us)|\bno (?:inter)?action|\bnull[ _]verb", text
-    )
-    idle = tuple((one, IDLE, None) for one in dict.fromkeys(seen)) if resting else ()
-    return tuple(dict.fromkeys(found)) or idle
-
-
-_YES = {"yes", "true", "met", "achieved", "fulfilled", "satisfied"}
-_VERDICT = r"(not (?:met|achieved|fulfilled|satisfied)|unmet|yes|no|true|false|met|achieved|fulfilled|satisfied)\b"
-
-
-def _criteria_in(text: str, among: Collection[str] | None) -> tuple[bool, ...]:
-    """The verdict behind each of `criterion 1` to `3` (`C1`, `1.`); else three words of yes and no, and nothing else."""
-    behind = {
-        int(number): verdict.lower() in _YES
-        for number, verdict in re.findall(
-            rf"(?i)\b(?:criterion |c|cvs )?([1-3])\b\W(?:(?!\b[1-3]\b).)*?\b{_VERDICT}", text
-        )
-    }
-    if len(behind) == 3:
-        return tuple(behind[number] for number in (1, 2, 3))
-    said = re.findall(rf"(?i)\b{_VERDICT}", text)
-    return tuple(word.lower() in _YES for word in said) if len(said) == 3 else ()
-
-
-def _seconds_in(text: str, among: Collection[str] | None) -> float | None:
-    """Seconds, with minutes before them or alone; a bare number only where it is all that is said."""
-    if bare := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\.?\s*", text):
-        return float(bare[1])
-    minutes = re.search(r"(?i)(\d+(?:\.\d+)?)[ -]?m(?:in(?:ute)?s?)?\b", text)
-    seconds = re.search(r"(?i)(\d+(?:\.\d+)?)[ -]?s(?:ec(?:ond)?s?)?\b", text)
-    if minutes is None and seconds is None:
-        return None
-    return (60 * float(minutes[1]) if minutes else 0) + (float(seconds[1]) if seconds else 0)
-
-
-def _letter(text: str) -> str | None:
-    """`B`, `(B)`, `B.`, `B: a hook`, `The answer is B`: None where several are named, or none."""
-    if lone := re.match(r"\s*[(\[*]*([A-Da-d])(?:[)\].:*,]|\s*$)", text):
-        return lone[1].upper()
-    # Inside a sentence, "A" is an article unless brackets or a mark say otherwise.
-    found = set(re.findall(r"\b([B-D])\b|(?<=[(\[*])([A-D])(?=[)\]*])|\b(A)(?=[.:)]|\s*$)|(?<=is )(A)\b", text))
-    letters = {letter for groups in found for letter in groups if letter}
-    return letters.pop() if len(letters) == 1 else None
 
 
 # Which grammar fills a slot: that of the task's kind, or of any.
@@ -660,7 +544,7 @@ _SLOTS: dict[tuple[str, str], Grammar] = {
         _read_boxes,
         lambda value: "; ".join(f"{_name(name)} ({x1},{y1}),({x2},{y2})" for name, x1, y1, x2, y2 in value),
         lambda value, data: value == _rounded(data),
-        _boxes_in,
+        boxes_in,
         lambda value: _several(len(value)),
     ),
     ("", "triplets"): Grammar(
@@ -668,15 +552,15 @@ _SLOTS: dict[tuple[str, str], Grammar] = {
         lambda text: tuple(map(_read_act, text.split("; "))),
         lambda value: "; ".join(map(_write_act, value)),
         lambda value, data: list(value) == _doing(data),
-        _triplets_in,
+        triplets_in,
         lambda value: _several(len(value)),
     ),
     ("triplets", "instruments"): Grammar(
         "the grasper and the hook",
-        lambda text: tuple((_only(item.removeprefix("the "), "instrument"), IDLE, None) for item in _BETWEEN.split(text)),
+        lambda text: tuple((_the()[item][0], IDLE, None) for item in _BETWEEN.split(text)),
         lambda value: _listed(f"the {_name(instrument)}" for instrument, _, _ in value),
         _idle_agrees,
-        _triplets_in,
+        triplets_in,
         lambda value: ("idle",),
     ),
     ("", "criteria"): Grammar(
@@ -684,13 +568,13 @@ _SLOTS: dict[tuple[str, str], Grammar] = {
         _read_criteria,
         lambda value: " ".join(f"Criterion {n}: {'Yes' if met else 'No'}." for n, met in enumerate(value, 1)),
         _criteria_agree,
-        _criteria_in,
+        criteria_in,
         lambda value: ("achieved" if all(value) else "not_achieved", "one"),
     ),
     ("", "caption"): Grammar(
         "The procedure is in the phase preparation. The hook is dissecting the gallbladder.",
         _read_caption,
-        lambda value: " ".join(map(_write_sentence, value)),
+        caption_text,
         _caption_agrees,
         lambda text, among: _read_caption(" ".join(text.split())) if text.strip() else (),
     ),
@@ -700,7 +584,7 @@ _SLOTS: dict[tuple[str, str], Grammar] = {
         _write_seconds,
         # Rounded to tenths from what the data round to thousandths.
         lambda value, data: abs(value - data["seconds"]) <= 0.0506,
-        _seconds_in,
+        seconds_in,
     ),
     ("", "placed"): Grammar(
         "a hook in the upper left", _read_placed, _write_placed, lambda value, data: False, lambda text, among: ()
@@ -721,7 +605,7 @@ _SEQUENCE = Grammar(
     lambda text: tuple(_called(*_ACTIONS)[name] for name in text.split(", then ")),
     lambda value: ", then ".join(_name(ids[0]) for ids in value),
     lambda value, data: _in_order(value, data),
-    lambda text, among: tuple(ids for _, _, ids in _mentions(text, _ACTIONS, among)),
+    lambda text, among: tuple(ids for _, _, ids in mentions(text, _ACTIONS, among)),
 )
 _AREA = Grammar(
     "upper left", lambda text: (AREAS[AREAS.index(text)],), lambda value: value[0], _area_agrees, lambda text, among: ()
@@ -731,14 +615,14 @@ _ONE_NAME = Grammar(
     lambda text: ((_only(text, "instrument", "tissue"), 1),),
     lambda value: _name(value[0][0]),
     lambda value, data: value[0][0] in data.get("instruments", data.get("tissues")),
-    lambda text, among: _names_in(text, ("instrument", "tissue"), among),
+    lambda text, among: names_in(text, ("instrument", "tissue"), among),
 )
 _ONE_ACT = Grammar(
     "the hook is dissecting the gallbladder",
     lambda text: (_read_act(text),),
     lambda value: _write_act(value[0]),
     lambda value, data: value[0] in _doing(data),
-    _triplets_in,
+    triplets_in,
 )
 # What an option says, by task or its grammar, where it says less than an open answer.
 _OPTIONS: dict[str, Grammar] = {

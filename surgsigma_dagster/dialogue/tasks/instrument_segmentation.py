@@ -16,14 +16,9 @@ TASK = Task(
     metric="mask_iou",
     targets=("instrument_mask",),
     eligible=_SEEN > 0,
-    case=pl.when(_SEEN == 1).then(pl.lit("one")).otherwise(pl.lit("many")),
-    answer={
-        "instruments": pl.col("instruments")
-        .list.eval(pl.element().struct.field("concept_id"))
-        .list.unique()
-        .list.sort(),
-        "mask": pl.col("instrument_mask_medium").struct.field("id"),
-    },
+    # By instances, not kinds: "one tool" is not two graspers.
+    case=pl.when(pl.col("instruments").list.len() == 1).then(pl.lit("one")).otherwise(pl.lit("many")),
+    answer={"instruments": _IDS, "mask": pl.col("instrument_mask_medium").struct.field("id")},
     slots={"instruments": pl.col("instruments_the")},
     weighing=pl.concat_str(
         in_phase(), pl.lit("What belongs to an instrument is set apart from tissue along its visible outline.")
