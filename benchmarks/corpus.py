@@ -139,7 +139,11 @@ def scenes(video: dict[str, object], size: float) -> pl.DataFrame:
     first = np.concatenate([[0], np.cumsum(n_seen)])[:-1]
     tissue = has("tissue_recognition")
     n_tissues = np.where(tissue, draw.choice([1, 2], n, p=[0.6, 0.4]), 0)
-    anatomy = _vocabulary("cholecseg8k_", "tissue") if False else ["tissue/gallbladder", "tissue/liver", "tissue/cystic_duct", "tissue/omentum"]
+    anatomy = (
+        _vocabulary("cholecseg8k_", "tissue")
+        if False
+        else ["tissue/gallbladder", "tissue/liver", "tissue/cystic_duct", "tissue/omentum"]
+    )
     start = draw.integers(0, len(anatomy), n)
     placed = np.repeat(draw.random(n) < relative["tissue_localization"] / relative["tissue_recognition"], n_tissues)
     within = np.arange(int(n_tissues.sum())) - np.repeat(np.cumsum(n_tissues) - n_tissues, n_tissues)

@@ -16,6 +16,17 @@ UNNAMED = [
 ]
 
 
+# Concepts that sources list among instruments and that are none: what is left in or taken out, and what is sewn with.
+# The instrument masks of the EndoVis 2017 challenge (arXiv:1902.06426) are of shafts, wrists and claspers.
+NO_INSTRUMENTS = [
+    f"instrument/{name}"
+    for name in (
+        "bladder_catheter", "drain", "haemostatic_foam", "intraocular_lens", "specimen_bag", "suture_thread",
+        "suturing_needle", "tissue_glue",
+    )
+]  # fmt: skip
+
+
 def listed(items: pl.Expr) -> pl.Expr:
     """A list of strings as English: `a`, `a and b`, `a, b and c`; null where empty or null."""
     items = items.cast(pl.List(pl.String))  # no rows at all: the list's type is not known
@@ -62,8 +73,8 @@ def in_words(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
     """`scene` (rows of `scene_context`) with phrases beside it.
 
     Added columns, all nullable text unless said: procedure_name; phase_name, phase_definition, step_name,
-    step_definition, action_name, action_definition; instruments_said (`a grasper and two hooks`), instruments_the
-    (`the grasper and the hooks`), instrument_names (list), instrument_ids (list, each once), instruments_named (none
+    step_definition, action_name, action_definition; instruments_said (`a grasper and two hooks`), masked_the
+    (`the grasper and the hooks`: what an instrument mask covers), masked_ids (list), n_masked, instrument_names (list), instrument_ids (list, each once), instruments_named (none
     of unknown kind), placed (`a hook in the upper left`), placed_all (the same, where every instrument has a box),
     areas (list), looks (sentences), boxes (`hook (369,0),(877,567); …`), n_boxes; tissues_said, tissue_names (list),
     n_tissues, tissue_boxes, n_tissue_boxes, tissue_areas (list); acts (`the hook is dissecting the gallbladder; …`,
@@ -99,7 +110,7 @@ def in_words(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(
         pl.when(every).then("placed").alias("placed_all"),
         pl.col("n_boxes", "n_tissues", "n_tissue_boxes", "n_acts", "n_met", "n_judged").fill_null(0),
-        pl.col("instrument_names", "instrument_ids", "areas").fill_null([]),
+        pl.col("instrument_names", "instrument_ids", "masked_ids", "areas").fill_null([]),
         pl.col("tissue_names", "tissue_areas", "target_names", "action_names").fill_null([]),
         pl.col("instruments_named", "acts_annotated", "acts_named").fill_null(True),
         ahead_said=seconds(pl.col("end_s") - pl.col("cutoff_s")),
@@ -130,11 +141,14 @@ def _instruments(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
             )
         )
     )  # fmt: skip
+    tool = ~pl.col("concept_id").is_in(NO_INSTRUMENTS)
     several = _plural(pl.col("number")) | (pl.col("n") > 1)
     shows = pl.when(several).then(pl.lit(" show ")).otherwise(pl.lit(" shows "))
     names = by_kind.group_by("scene_id", maintain_order=True).agg(
         instruments_said=pl.col("said"),
-        instruments_the=pl.concat_str(pl.lit("the "), "called"),
+        masked_the=pl.concat_str(pl.lit("the "), "called").filter(tool),
+        masked_ids=pl.col("concept_id").filter(tool).sort(),
+        n_masked=pl.col("n").filter(tool).sum().cast(pl.UInt32),
         instrument_names=pl.col("name"),
         instrument_ids=pl.col("concept_id").sort(),
         instruments_named=~pl.col("concept_id").is_in(UNNAMED).any(),
@@ -148,7 +162,7 @@ def _instruments(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
         n_boxes=pl.len(),
     )
     joined = names.join(places, on="scene_id", how="left", maintain_order="left")
-    return joined.with_columns(listed(pl.col(name)) for name in ("instruments_said", "instruments_the", "placed"))
+    return joined.with_columns(listed(pl.col(name)) for name in ("instruments_said", "masked_the", "placed"))
 
 
 def _boxed(entries: pl.DataFrame) -> pl.DataFrame:

@@ -3,12 +3,14 @@
 Severity says what a failure means: `error`, a release would be wrong; `warning`, a person should look.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import polars as pl
 
+from surgsigma_dagster.dialogue.grammar import agrees, parse, told
 from surgsigma_dagster.reasoning.verifier import RESIDUE
 from surgsigma_dagster.schema.tables import FRAME_LABELS, LABELS, TABLES, conform
 
@@ -327,6 +329,37 @@ def choices_have_one_right_option(tables: Tables) -> pl.LazyFrame:
         .filter(~right.fill_null(False))
         .select(example="conversation_id")
     )
+
+
+@rule("conversations")
+def answers_parse_back(tables: Tables) -> pl.LazyFrame:
+    """Every answer's text parses back into the answer that is stored as data; earlier turns, stored as text, parse."""
+    # Every answer, but each that differs once: few do of millions, since images share their phases and instruments.
+    talk = tables["conversations"].select(
+        "conversation_id", "task", text="answer_text", data=told(pl.col("task"), pl.col("answer"))
+    )
+    before = (
+        tables["conversations"]
+        .select("conversation_id", "earlier")
+        .explode("earlier", empty_as_null=False)
+        .unnest("earlier")
+        .select("conversation_id", "task", text="answer", data=pl.lit(None, pl.String))
+    )
+    said = pl.concat([talk, before])
+    key = ["task", "text", "data"]
+    different = said.select(key).unique().collect(engine="streaming")
+    wrong = different.filter(pl.Series([not _parses_back(*row) for row in different.iter_rows()], dtype=pl.Boolean))
+    return said.join(wrong.lazy(), on=key, how="semi", nulls_equal=True).select(
+        example=pl.format("{}: {}", "conversation_id", "text")
+    )
+
+
+def _parses_back(task: str, text: str, data: str | None) -> bool:
+    try:
+        answer = parse(task, text)
+        return data is None or agrees(answer, json.loads(data))
+    except (ValueError, LookupError, TypeError):  # also where the data have not the task's shape
+        return False
 
 
 @rule("conversations", checked=("conversations", "frames", "clips", "dense_images"))

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from surgsigma_dagster.context.words import NO_INSTRUMENTS
 from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.sources.readers import value_image
 
@@ -15,15 +16,6 @@ Mask = NDArray[Any]  # (H, W) uint8, 0 or 255
 Region = Sequence[float] | tuple[NDArray[Any], Collection[int]]  # x0, y0, x1, y1, … or a class image with its values
 
 WHITE = 255
-# Concepts that sources list among instruments and that are none: what is left in or taken out, and what is sewn with.
-# The instrument masks of the EndoVis 2017 challenge (arXiv:1902.06426) are of shafts, wrists and claspers.
-NO_INSTRUMENTS = frozenset(
-    f"instrument/{name}"
-    for name in (
-        "bladder_catheter", "drain", "haemostatic_foam", "intraocular_lens", "specimen_bag", "suture_thread",
-        "suturing_needle", "tissue_glue",
-    )
-)  # fmt: skip
 _SHIFT = 4  # OpenCV draws at 1/16 pixel
 _SLACK = 1.0  # pixels that an outline may stand outside its picture: the far edge of the last one
 _PART = 0.05  # of the area: smaller specks are no part of their own

@@ -59,7 +59,9 @@ def test_each_of_the_18_tasks_is_asked_openly_and_as_multiple_choice_where_the_a
 def test_what_a_picture_task_asks_for_is_a_file_of_its_kind(demo_home: Path) -> None:
     """Masks are black and white in the frame's size, depth has one channel of 16 bits, clips begin as their frame."""
     lake = demo_home / "lake"
-    asked = "SELECT media[1].path, targets[1].path FROM conversations WHERE task = '{}' ORDER BY conversation_id LIMIT 3"
+    asked = (
+        "SELECT media[1].path, targets[1].path FROM conversations WHERE task = '{}' ORDER BY conversation_id LIMIT 3"
+    )
     for _, target in query(demo_home, asked.format("instrument_segmentation")):
         mask = cv2.imread(str(lake / target), cv2.IMREAD_UNCHANGED)
         assert mask.ndim == 2
