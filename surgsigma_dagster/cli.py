@@ -270,13 +270,43 @@ def list_datasets(
         }
         for name, adapter in adapters().items()
     ]
-    _print({"datasets": rows}, as_json)
+    _listed("datasets", rows, as_json, markdown)
+
+
+def _listed(title: str, rows: list[dict[str, Any]], as_json: bool, markdown: bool) -> None:
+    """A list as JSON, as the table of a page in docs/, or for a terminal; the first column is an id."""
+    _print({title: rows}, as_json)
     if markdown:
         heads = list(rows[0])
-        cells = ([f"`{row['dataset']}`", *list(row.values())[1:]] for row in rows)
+        cells = ([f"`{next(iter(row.values()))}`", *list(row.values())[1:]] for row in rows)
         print("\n".join("| " + " | ".join(line) + " |" for line in (heads, ["---"] * len(heads), *cells)))
     elif not as_json:
-        _table("datasets", rows)
+        _table(title, rows)
+
+
+@app.command("tasks")
+def list_tasks(
+    as_json: JsonOption = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table of docs/tasks.md.")] = False,
+) -> None:
+    """The 18 tasks: what each shows and asks for, the labels it is made from, and how an answer is scored."""
+    from surgsigma_dagster.dialogue.task import tasks
+
+    rows: list[dict[str, Any]] = [
+        {
+            "task": name,
+            "group": task.group,
+            "shows": ", ".join(task.inputs).replace("_", " "),
+            "asks for": ", ".join(task.targets).replace("_", " ") or "words",
+            "labels (any of)": ", ".join(task.needs),
+            "choice": "yes" if task.correct is not None else "no",
+            "grammar": task.grammar,
+            "metric": task.metric,
+            "questions": str(len(task.templates.questions)),
+        }
+        for name, task in tasks().items()
+    ]
+    _listed("tasks", rows, as_json, markdown)
 
 
 @sources_app.command("detect")

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from surgsigma_dagster.cli import app
+from surgsigma_dagster.dialogue.task import tasks
 from surgsigma_dagster.sources.adapter import adapters
 
 ROOT = Path(__file__).parents[1]
@@ -32,12 +33,15 @@ def test_every_package_on_disk_is_listed() -> None:
     assert all((_folder(package) / "__init__.py").is_file() for package in listed)
 
 
-def test_the_list_of_datasets_in_the_docs_is_the_list_that_is_read() -> None:
-    listed = CliRunner().invoke(app, ["sources", "list", "--markdown"])
-    table = listed.stdout.strip()
-    assert table.count("\n") == len(adapters()) + 1
-    page = (ROOT / "docs" / "sources.md").read_text("utf-8")
-    assert table in page, "docs/sources.md is behind: put in what `surgsigma sources list --markdown` prints"
+@pytest.mark.parametrize(
+    ("page", "command", "n"),
+    [("sources.md", ["sources", "list"], len(adapters())), ("tasks.md", ["tasks"], len(tasks()))],
+)
+def test_lists_in_the_docs_are_what_the_code_holds(page: str, command: list[str], n: int) -> None:
+    table = CliRunner().invoke(app, [*command, "--markdown"]).stdout.strip()
+    assert table.count("\n") == n + 1
+    text = (ROOT / "docs" / page).read_text("utf-8")
+    assert table in text, f"docs/{page} is behind: put in what `surgsigma {' '.join(command)} --markdown` prints"
 
 
 def _imports(path: Path) -> set[str]:
