@@ -11,10 +11,8 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from surgsigma_dagster.dialogue.pools import with_pools
-from surgsigma_dagster.context.words import in_words
 from surgsigma_dagster.keys import frame_id, hashed_id
-from surgsigma_dagster.schema.tables import MEDIUM, conform
+from surgsigma_dagster.schema.tables import TABLES, conform, empty
 from surgsigma_dagster.vocabulary.concepts import aliases, concepts
 
 CONVERSATIONS, VIDEOS, FRAMES = 5_980_000, 849, 1_810_000
@@ -34,11 +32,19 @@ _SOURCES = (
 # Conversations that a frame with labels of the task makes: an open one, and one with options where that is possible.
 _FORMS = {
     "phase_recognition": 2.0, "step_recognition": 2.0, "instrument_recognition": 1.97, "safety_assessment": 2.0,
-    "triplet_recognition": 1.85, "instrument_localization": 1.48, "tissue_recognition": 2.0, "tissue_localization": 1.6,
+    "triplet_recognition": 1.85, "instrument_localization": 1.48, "tissue_recognition": 1.0, "tissue_localization": 1.6,
 }  # fmt: skip
 _SEEN_IN = {
     "phase_recognition": ("cholect50", "multibypass140", "psi_ava"), "step_recognition": ("multibypass140", "psi_ava"),
 }  # fmt: skip
+_INSTRUMENTS = [
+    f"instrument/{name}" for name in ("grasper", "hook", "clipper", "irrigator", "bipolar", "scissors")
+]  # fmt: skip
+_TISSUES = [f"tissue/{name}" for name in ("gallbladder", "liver", "cystic_duct", "omentum")]
+_VERBS = [f"verb/{name}" for name in ("retract", "dissect", "coagulate", "grasp")]
+_CRITERIA = [
+    f"criterion/{name}" for name in ("cvs_1_two_structures", "cvs_2_hepatocystic_triangle", "cvs_3_cystic_plate")
+]  # fmt: skip
 _SIZES = np.array([(854, 480), (1920, 1080), (1280, 720)])
 
 
@@ -75,12 +81,13 @@ def batches(size: float, most: int = 20_000) -> Iterator[pl.DataFrame]:
 def _share(size: float, task: str) -> float:
     """Of the frames of the sources that label `task`, the share that has its labels."""
     seen = videos(size).filter(pl.col("source").is_in(_SEEN_IN.get(task, ("cholect50",))))
-    return TARGETS[task] * _SCALE * size / _FORMS[task] / int(seen["n_frames"].sum())
+    return frames_with(task) * size / int(seen["n_frames"].sum())
 
 
 @cache
 def _vocabulary(source: str, kind: str) -> list[str]:
-    own = aliases(source, None, dict((name, f"procedure/{kind}") for name, kind, _ in _SOURCES)[source])
+    procedure = {name: procedure for name, procedure, _ in _SOURCES}[source]
+    own = aliases(source, None, f"procedure/{procedure}")
     named = own.filter(pl.col("concept_id").str.starts_with(f"{kind}/"))["concept_id"].unique().sort().to_list()
     return [name for name in named if not name.endswith(("/none", "/no_step"))]
 
@@ -102,6 +109,16 @@ def _boxes(draw: np.random.Generator, size: np.ndarray, boxed: np.ndarray) -> di
     corners[:, 1] += 0.05
     values = np.where(boxed[:, None], (corners * size[:, None, :]).reshape(-1, 4).round(2), np.nan)
     return dict(zip(("x1", "y1", "x2", "y2"), values.T, strict=True))
+
+
+def frames_with(task: str) -> float:
+    """How many frames of the full corpus have labels of `task`, about."""
+    return TARGETS[task] * _SCALE / _FORMS[task]
+
+
+def _of_stretch(column: str, video: dict[str, object]) -> pl.Expr:
+    """The id of the label that says this phase or step of this video."""
+    return pl.when(pl.col(column).is_not_null()).then(hashed_id(pl.lit(video["video_id"]), column, pl.col(column)))
 
 
 def scenes(video: dict[str, object], size: float) -> pl.DataFrame:
@@ -133,34 +150,26 @@ def scenes(video: dict[str, object], size: float) -> pl.DataFrame:
     n_seen = np.where(seen, draw.choice([0, 1, 2, 3], n, p=[0.03, 0.46, 0.45, 0.06]), 0)
     boxed &= n_seen > 0
     acting &= n_seen > 0
-    named = ["instrument/grasper", "instrument/hook", "instrument/clipper", "instrument/irrigator", "instrument/bipolar",
-             "instrument/scissors"]  # fmt: skip
-    instruments = _skewed(draw, named, int(n_seen.sum()))
+    instruments = _skewed(draw, _INSTRUMENTS, int(n_seen.sum()))
     first = np.concatenate([[0], np.cumsum(n_seen)])[:-1]
     tissue = has("tissue_recognition")
     n_tissues = np.where(tissue, draw.choice([1, 2], n, p=[0.6, 0.4]), 0)
-    anatomy = (
-        _vocabulary("cholecseg8k_", "tissue")
-        if False
-        else ["tissue/gallbladder", "tissue/liver", "tissue/cystic_duct", "tissue/omentum"]
-    )
-    start = draw.integers(0, len(anatomy), n)
+    start = draw.integers(0, len(_TISSUES), n)
     placed = np.repeat(draw.random(n) < relative["tissue_localization"] / relative["tissue_recognition"], n_tissues)
     within = np.arange(int(n_tissues.sum())) - np.repeat(np.cumsum(n_tissues) - n_tissues, n_tissues)
-    verb = _skewed(draw, ["verb/retract", "verb/dissect", "verb/coagulate", "verb/grasp"], int(acting.sum()))
-    target = _skewed(draw, anatomy, int(acting.sum()))
+    verb = _skewed(draw, _VERBS, int(acting.sum()))
+    target = _skewed(draw, _TISSUES, int(acting.sum()))
     idle = draw.random(len(verb)) < 0.15
     judged = has("safety_assessment")
     met = draw.random(3 * int(judged.sum())) < 0.45
-    criteria = ["cvs_1_two_structures", "cvs_2_hepatocystic_triangle", "cvs_3_cystic_plate"]
-    tissue_of_target = np.zeros(n, object)
     nothing = pl.Series([[]] * n)
+    frame_ids = frame_id(pl.lit(video["video_id"]), pl.col("frame_index"))
     return conform(
         "scene_context",
         pl.DataFrame({"frame_index": np.arange(n), "phase": phase, "step": step}).with_columns(
-            scene_id=frame_id(pl.lit(video["video_id"]), pl.col("frame_index")),
+            scene_id=frame_ids,
             kind=pl.lit("frame"),
-            frame_id=frame_id(pl.lit(video["video_id"]), pl.col("frame_index")),
+            frame_id=frame_ids,
             later_frame_id=pl.lit(None, pl.String), target_label_id=pl.lit(None, pl.String),
             action=pl.lit(None, pl.String),
             start_s=pl.col("frame_index"), cutoff_s=pl.col("frame_index"), end_s=pl.col("frame_index"),
@@ -171,7 +180,7 @@ def scenes(video: dict[str, object], size: float) -> pl.DataFrame:
                 **_boxes(draw, np.repeat(image, n_seen, axis=0), np.repeat(boxed, n_seen)),
             }),
             tissues=_lists(n_tissues, {
-                "concept_id": np.array(anatomy)[(np.repeat(start, n_tissues) + within) % len(anatomy)],
+                "concept_id": np.array(_TISSUES)[(np.repeat(start, n_tissues) + within) % len(_TISSUES)],
                 **_boxes(draw, np.repeat(image, n_tissues, axis=0), placed),
             }),
             triplets=_lists(acting.astype(int), {
@@ -179,12 +188,83 @@ def scenes(video: dict[str, object], size: float) -> pl.DataFrame:
                 "verb": np.where(idle, "verb/none", verb), "target": np.where(idle, "target/none", target),
             }),
             criteria=_lists(judged * 3, {
-                "concept_id": np.tile([f"criterion/{name}" for name in criteria], int(judged.sum())), "met": met,
+                "concept_id": np.tile(_CRITERIA, int(judged.sum())), "met": met,
             }),
             actions=nothing, motions=nothing,
             label_ids=pl.concat_list(
-                *(hashed_id(pl.lit(video["video_id"]), column, pl.col(column)) for column in ("phase", "step")),
-            ),
+                _of_stretch("phase", video), _of_stretch("step", video),
+                pl.when(pl.Series((n_seen > 0) | seen | tissue | judged)).then(hashed_id(frame_ids)),
+            ).list.drop_nulls(),
             **{name: pl.lit(video[name]) for name in ("video_id", "source", "procedure_id", "procedure_type", "split")},
         ),
     )  # fmt: skip
+
+
+def known_values() -> pl.DataFrame:
+    """What verbatim values of the sources mean, as the pipeline hands it on."""
+    return pl.concat(
+        aliases(source, None, f"procedure/{procedure}").select(pl.lit(source).alias("source"), "field", "raw_value", "concept_id")
+        for source, procedure, _ in _SOURCES
+    ).unique().sort("source", "field", "raw_value")  # fmt: skip
+
+
+def frames(scene: pl.DataFrame) -> pl.DataFrame:
+    """Rows of `frames` for scenes: pictures that are said to be there."""
+    return _filled(
+        "frames", scene, frame_index=pl.col("start_s"), pts_s=pl.col("start_s"), image_root=pl.lit("lake"),
+        image_path=pl.concat_str(pl.lit("images/"), "frame_id", pl.lit(".jpg")), sha256=hashed_id("picture", pl.col("frame_id")),
+        status=pl.lit("available"),
+    )  # fmt: skip
+
+
+def labels(scene: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """The labels that `label_ids` of scenes name: rows of `intervals` and `presences`."""
+    stretches = [
+        scene.drop_nulls(track).group_by("video_id", "source", concept_id=track)
+        .agg(start_s=pl.col("start_s").min(), end_s=pl.col("end_s").max()).with_columns(track=pl.lit(track))
+        for track in ("phase", "step")
+    ]  # fmt: skip
+    common = {"n_rows": pl.lit(1), "file": pl.lit("labels.txt"), "locator": pl.lit("line 1"), "raw_value": pl.lit("x")}
+    shown = scene.filter(pl.col("label_ids").list.contains(hashed_id(pl.col("frame_id"))))
+    return {
+        "intervals": _filled(
+            "intervals", pl.concat(stretches), label_id=hashed_id(pl.col("video_id"), pl.col("track"), pl.col("concept_id")),
+            **common,
+        ),
+        "presences": _filled(
+            "presences", shown, label_id=hashed_id(pl.col("frame_id")), concept_id=pl.lit(_INSTRUMENTS[0]),
+            present=pl.lit(True), **common,
+        ),
+    }  # fmt: skip
+
+
+def facts(size: float) -> dict[str, pl.DataFrame]:
+    """The small tables, one file each: sources, videos, procedures, concepts, aliases, and those without rows."""
+    listed = videos(size)
+    split = listed.select("procedure_id", "procedure_type", "split", videos=pl.concat_list("video_id"))
+    made = {
+        "sources": _filled(
+            "sources", listed.unique("source"), dataset=pl.col("source"), title=pl.col("source"), specialty=pl.lit("Hepatobiliary"),
+            licence=pl.lit("CC-BY-NC-SA-4.0"), non_commercial=pl.lit(True), share_alike=pl.lit(True),
+            no_derivatives=pl.lit(False), may_be_released=pl.lit(True), citation=pl.lit("made up"), url=pl.lit("none"),
+        ),
+        "videos": _filled(
+            "videos", listed, video=pl.col("video_id"), listed_procedure=pl.col("procedure_id"), identity_rule=pl.lit("made up"),
+            label_rate=pl.lit(1.0), first_index=pl.lit(0), media=pl.lit("images"), complete=pl.lit([], pl.List(pl.String)),
+            status=pl.lit("available"), duration_s=pl.col("n_frames"),
+        ),
+        "procedures": _filled(
+            "procedures", split, specialty=pl.lit("Hepatobiliary"), split_rule=pl.lit("made up"), identity_rule=pl.lit("made up"),
+        ),
+        "concepts": conform("concepts", concepts()),
+        "aliases": conform("aliases", known_values()),
+    }  # fmt: skip
+    large = {"frames", "scene_context", "reasoning", "conversations", "intervals", "presences"}
+    return {name: made.get(name, empty(name)) for name in TABLES if name not in large | {"builds", "qa_results"}}
+
+
+def _filled(table: str, rows: pl.DataFrame, **values: pl.Expr) -> pl.DataFrame:
+    """`rows` with `values`, as `table`; what is not given is null."""
+    rows = rows.with_columns(**values)
+    missing = [name for name in TABLES[table].columns() if name not in rows.columns]
+    return conform(table, rows.with_columns(pl.lit(None).alias(name) for name in missing))

@@ -8,9 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from surgsigma_dagster.context.words import area
+from surgsigma_dagster.dialogue.engine import instantiate
+from surgsigma_dagster.dialogue.task import tasks
+from surgsigma_dagster.reasoning.grounded import chains
 from surgsigma_dagster.release.units import BOX, Convention, in_units
 from surgsigma_dagster.schema.tables import TABLES
-from tests.unit.made import Row, conversed, instrument, reasoned, scene
+from tests.unit.made import Row, instrument, scene, worded
 
 FEW = settings(max_examples=15, deadline=None)
 CONVENTIONS = ("unit", "thousand", "grid")
@@ -34,13 +37,20 @@ frames = st.lists(
 )
 
 
+def said(scenes: pl.DataFrame) -> pl.DataFrame:
+    """Conversations on where instruments are, with their reasoning, in pixels."""
+    task, words = tasks()["instrument_localization"], worded(scenes)
+    levels = chains(words, task).select("reasoning_id", "perception", "relation", "context")
+    return (
+        instantiate(words, task, seed=7).sort("conversation_id").join(levels, on="reasoning_id", maintain_order="left")
+    )
+
+
 def told(scenes: pl.DataFrame, boxes: Convention, earlier: list[Row] | None = None) -> list[dict[str, Any]]:
-    """Conversations on where instruments are, with their reasoning, as they leave in the convention `boxes`."""
-    talk = conversed(scenes).filter(pl.col("task") == "instrument_localization").sort("conversation_id")
+    """The same as they leave in the convention `boxes`."""
+    rows = said(scenes)
     if earlier:
-        talk = talk.with_columns(earlier=pl.lit(earlier, TABLES["conversations"].columns()["earlier"].dtype))
-    levels = reasoned(scenes).select("reasoning_id", "perception", "relation", "context")
-    rows = talk.join(levels, on="reasoning_id", maintain_order="left")
+        rows = rows.with_columns(earlier=pl.lit(earlier, TABLES["conversations"].columns()["earlier"].dtype))
     return in_units(rows, scenes.lazy(), boxes).to_dicts()
 
 
@@ -60,8 +70,8 @@ def test_boxes_read_back_within_rounding_from_words_data_and_reasoning_alike(
         assert (answer["unit"], answer["size"]) == (boxes, [WIDE, HIGH])
         data = [[one[corner] for corner in ("x1", "y1", "x2", "y2")] for one in answer["boxes"]]
         assert len(data) == len(labelled[row["scene_id"]])
-        for said, true in zip(data, labelled[row["scene_id"]], strict=True):
-            assert said == pytest.approx([part * whole for part in in_place(true)], abs=whole / 1000 * 0.5001)
+        for one, true in zip(data, labelled[row["scene_id"]], strict=True):
+            assert one == pytest.approx([part * whole for part in in_place(true)], abs=whole / 1000 * 0.5001)
         texts = ["context"] if row["form"] == "multiple choice" else ["context", "answer_text"]
         for text in texts:
             read = [[float(part) for part in box] for box in re.findall(NUMBERS[boxes], row[text])]
@@ -97,7 +107,7 @@ def test_nothing_is_left_of_pixels_in_words_answers_reasoning_and_earlier_turns(
         "answer": "Box: hook (369,0),(854,280).",
     }
     for row in told(scene(*[one] * 120), boxes, [turn]):
-        before = [text for said in row["earlier"] for text in (said["question"], said["answer"])]
+        before = [text for turn in row["earlier"] for text in (turn["question"], turn["answer"])]
         whole = " ".join([row["system"], *(row[text] for text in TEXTS), *before, row["answer"]])
         assert "pixel" not in whole
         assert not re.search(r"\b(369|369\.4|853\.9|854,|280\.2)\b", whole.replace("[854,480]", ""))
@@ -111,9 +121,7 @@ def test_nothing_is_left_of_pixels_in_words_answers_reasoning_and_earlier_turns(
 @FEW
 @given(frames)
 def test_pixels_are_left_as_they_are(listed: list[Row]) -> None:
-    scenes = scene(*listed)
-    before = conversed(scenes).filter(pl.col("task") == "instrument_localization").sort("conversation_id")
-    assert [row["answer"] for row in told(scenes, "pixel")] == before["answer"].to_list()
+    assert told(scene(*listed), "pixel") == said(scene(*listed)).to_dicts()
 
 
 def test_an_answer_is_asked_for_in_its_convention_whether_or_not_there_is_a_box() -> None:
@@ -125,7 +133,5 @@ def test_an_answer_is_asked_for_in_its_convention_whether_or_not_there_is_a_box(
 
 def test_a_box_of_a_scene_without_a_size_is_no_guess() -> None:
     scenes = scene({"instruments": [instrument("hook", 1, 1, 9, 9)]})
-    talk = conversed(scenes).filter(pl.col("task") == "instrument_localization")
-    rows = talk.join(reasoned(scenes).select("reasoning_id", "perception", "relation", "context"), on="reasoning_id")
     with pytest.raises(ValueError, match="VID01/000000"):
-        in_units(rows, scenes.with_columns(width=None).lazy(), "unit")
+        in_units(said(scenes), scenes.with_columns(width=None).lazy(), "unit")

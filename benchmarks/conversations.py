@@ -1,0 +1,398 @@
+"""Six million conversations: how long each stage takes, in how much memory, and how that compares.
+
+    python benchmarks/conversations.py [--size 1.0] [--folder DIR] [--only stages|ratios]
+
+Stages run one after the other, each a process of its own, on labels as `corpus` makes them: reasoning (three levels,
+verified), conversations, export (JSONL and Parquet a split), tables (DuckDB), qa (every rule). Ratios compare the
+instantiation of one task, phase recognition, at a twentieth of the size, with Hugging Face `datasets.map` (extra
+`bench`) and a plain Python loop, each from a Parquet file of labels to an Arrow file as `map` leaves it, the same text
+in every row; and with the floor, that is writing the same finished rows as Parquet. Exits 1 where a target is missed.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import corpus
+import duckdb
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from surgsigma_dagster.context.words import in_words
+from surgsigma_dagster.dialogue.engine import instantiate
+from surgsigma_dagster.dialogue.media import with_media
+from surgsigma_dagster.dialogue.pools import with_pools
+from surgsigma_dagster.dialogue.task import Task, tasks
+from surgsigma_dagster.quality.rules import evaluate
+from surgsigma_dagster.reasoning.grounded import chains
+from surgsigma_dagster.reasoning.verifier import verify
+from surgsigma_dagster.release.sharegpt import write_conversations
+from surgsigma_dagster.schema.tables import TABLES, conform, empty
+from surgsigma_dagster.vocabulary.concepts import concepts
+
+SEED, RUNS = 7, 3
+LICENCE = "CC-BY-NC-SA-4.0"
+TARGETS = {"batched": 8.0, "per row": 50.0, "plain loop": 10.0, "floor": 4.0}
+FULL_SIZE_GB = 4.0
+
+
+def shards(folder: Path, table: str) -> list[Path]:
+    return sorted((folder / table).glob("*.parquet"))
+
+
+def worded(scenes: pl.DataFrame) -> pl.DataFrame:
+    """What tasks see, as the pipeline puts it together."""
+    words = with_pools(in_words(scenes, concepts()), corpus.known_values(), concepts())
+    media = with_media(words, corpus.frames(scenes), empty("dense_images"), empty("clips"))
+    return media.with_columns(licence=pl.lit(LICENCE))
+
+
+def asked() -> list[Task]:
+    return [tasks()[name] for name in corpus.TARGETS]
+
+
+# Stages: from shards to shards, a batch of videos at a time.
+
+
+def make_labels(folder: Path, size: float) -> int:
+    n = 0
+    for name, table in corpus.facts(size).items():
+        _write(table, folder, name, "all")
+    for number, batch in enumerate(corpus.batches(size)):
+        scenes = pl.concat(corpus.scenes(video, size) for video in batch.to_dicts())
+        made = {"scene_context": scenes, "frames": corpus.frames(scenes), **corpus.labels(scenes)}
+        for name, table in made.items():
+            _write(table, folder, name, f"{number:04d}")
+        n += scenes.height
+    return n
+
+
+def _write(rows: pl.DataFrame, folder: Path, table: str, key: str) -> None:
+    (folder / table).mkdir(exist_ok=True)
+    rows.write_parquet(folder / table / f"{key}.parquet")
+
+
+def _batches(folder: Path) -> Iterator[tuple[str, pl.DataFrame]]:
+    for path in shards(folder, "scene_context"):
+        yield path.stem, pl.read_parquet(path)
+
+
+def make_reasoning(folder: Path, size: float) -> int:
+    n, concludes = 0, {task.name: task.concludes for task in asked()}
+    for key, scenes in _batches(folder):
+        words = worded(scenes)
+        judged = verify(pl.concat(chains(words, task) for task in asked()), scenes, concepts(), concludes)
+        _write(judged, folder, "reasoning", key)
+        n += judged.height
+    return n
+
+
+def make_conversations(folder: Path, size: float) -> int:
+    n = 0
+    for key, scenes in _batches(folder):
+        words = worded(scenes)
+        made = conform("conversations", pl.concat(instantiate(words, task, seed=SEED) for task in asked()))
+        _write(made, folder, "conversations", key)
+        n += made.height
+    return n
+
+
+def _scan(folder: Path, table: str) -> pl.LazyFrame:
+    return pl.scan_parquet(shards(folder, table))
+
+
+def export(folder: Path, size: float) -> int:
+    (folder / "release").mkdir()
+    read = (_scan(folder, table) for table in ("conversations", "reasoning", "scene_context"))
+    return sum(write_conversations(folder / "release", *read).values())
+
+
+def load_tables(folder: Path, size: float) -> int:
+    with duckdb.connect(str(folder / "surgsigma.duckdb")) as connection:
+        for table in TABLES:
+            if found := [str(path) for path in shards(folder, table)]:
+                connection.execute(f"CREATE TABLE {table} AS SELECT * FROM read_parquet($found)", {"found": found})
+        rows = connection.execute("SELECT sum(estimated_size)::BIGINT FROM duckdb_tables()").fetchone()
+    return int(rows[0]) if rows else 0
+
+
+def run_rules(folder: Path, size: float) -> int:
+    results = evaluate({name: _scan(folder, name) for name in TABLES if name not in {"builds", "qa_results"}})
+    bad = results.filter(pl.col("status").cast(pl.String) != "pass")
+    if bad.height:
+        raise SystemExit(f"rules did not pass: {bad.select('rule', 'status', 'examples').to_dicts()}")
+    return int(results["n_checked"].sum())
+
+
+STAGES: dict[str, Callable[[Path, float], int]] = {
+    "labels": make_labels,
+    "reasoning": make_reasoning,
+    "conversations": make_conversations,
+    "export": export,
+    "tables": load_tables,
+    "qa": run_rules,
+}
+
+
+def measured(*arguments: str) -> dict[str, Any]:
+    """Run this script with `arguments` as a process: what it prints last (JSON), wall, user CPU and peak memory."""
+    begun = time.perf_counter()
+    command = [sys.executable, __file__, *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        said = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(arguments)} failed with {process.returncode}")
+    found: dict[str, Any] = json.loads(said.splitlines()[-1])
+    return found | {"wall": time.perf_counter() - begun, "cpu": usage.ru_utime, "gb": usage.ru_maxrss / 1e6}
+
+
+def run_stages(folder: Path, size: float) -> dict[str, dict[str, Any]]:
+    found = {}
+    print(f"{'stage':14} {'rows':>12} {'wall s':>8} {'user s':>8} {'peak GB':>8} {'rows/s':>10}")
+    for stage in STAGES:
+        row = found[stage] = measured("--stage", stage, "--size", str(size), "--folder", str(folder))
+        rate = row["rows"] / row["wall"]
+        print(
+            f"{stage:14} {row['rows']:12,} {row['wall']:8.1f} {row['cpu']:8.1f} {row['gb']:8.2f} {rate:10,.0f}",
+            flush=True,
+        )
+    by_task = (
+        _scan(folder, "conversations").group_by("task", "form").len("conversations").collect().sort("task", "form")
+    )
+    print(by_task, by_task["conversations"].sum())
+    return found
+
+
+# Ratios: one task, from a Parquet file of labels to a Parquet file of conversations.
+
+PHASE = replace(tasks()["phase_recognition"], correct=None)  # the open form alone
+READ = ["scene_id", "video_id", "source", "procedure_id", "procedure_type", "split", "cutoff_s", "phase", "label_ids"]
+
+
+def _instantiated(labels: Path) -> pl.DataFrame:
+    words = with_pools(in_words(pl.read_parquet(labels), concepts()), _KNOWN, concepts())
+    media = with_media(
+        words, pl.read_parquet(labels.with_name("frames.parquet")), empty("dense_images"), empty("clips")
+    )
+    return instantiate(media.with_columns(licence=pl.lit(LICENCE)), PHASE, seed=SEED)
+
+
+def by_engine(labels: Path, out: Path) -> None:
+    _instantiated(labels).write_ipc_stream(out, compat_level=pl.CompatLevel.oldest())
+
+
+def by_engine_to_parquet(labels: Path, out: Path) -> None:
+    _instantiated(labels).write_parquet(out)
+
+
+def _one(names: dict[str, str]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """The conversation of one row in plain Python, with the phrasings that the engine chooses."""
+    import xxhash
+
+    templates, name = PHASE.templates, PHASE.name
+
+    def capital(text: str, filled: str) -> str:
+        return filled[:1].upper() + filled[1:] if text.startswith("{") else filled
+
+    def one(row: dict[str, Any]) -> dict[str, Any]:
+        scene = row["scene_id"]
+        identity = f"{name}/open/{scene}"
+        draw = xxhash.xxh64_intdigest(identity.encode(), SEED)
+        draw, system = divmod(draw, len(templates.system))
+        draw, question = divmod(draw, len(templates.questions))
+        draw, rest = divmod(draw, 1 << 16)
+        answers = templates.answers["one"]
+        answer = rest % len(answers)
+        procedure = names[row["procedure_type"]]
+        at = row["cutoff_s"]
+        return {
+            "conversation_id": identity,
+            "task": name,
+            "form": "open",
+            "source": row["source"],
+            "video_id": row["video_id"],
+            "scene_id": scene,
+            "procedure_id": row["procedure_id"],
+            "split": row["split"],
+            "media": [
+                {
+                    "kind": "image",
+                    "id": scene,
+                    "root": "lake",
+                    "path": f"images/{scene}.jpg",
+                    "start_s": at,
+                    "end_s": at,
+                }
+            ],
+            "targets": [],
+            "cutoff_s": at,
+            "system": capital(templates.system[system], templates.system[system].format(procedure=procedure)),
+            "earlier": [],
+            "question": capital(
+                templates.questions[question], templates.questions[question].format(procedure=procedure)
+            ),
+            "answer_text": capital(answers[answer], answers[answer].format(phase=names[row["phase"]])),
+            "answer": json.dumps({"phase": row["phase"]}, separators=(",", ":")),
+            "negative": False,
+            "reasoning_id": f"{name}/{scene}",
+            "label_ids": row["label_ids"],
+            "template_id": f"{name}@{templates.version}:q{question}:one{answer}",
+            "licence": LICENCE,
+            "status": "accepted",
+        }
+
+    return one
+
+
+def _names() -> dict[str, str]:
+    return dict(concepts().select("concept_id", "name").iter_rows())
+
+
+def by_loop(labels: Path, out: Path) -> None:
+    one = _one(_names())
+    made = pa.Table.from_pylist([one(row) for row in pq.read_table(labels, columns=READ).to_pylist()])
+    with pa.ipc.new_stream(out, made.schema) as file:
+        file.write_table(made)
+
+
+def _by_map(labels: Path, out: Path, **how: Any) -> None:
+    import datasets
+
+    datasets.disable_progress_bars()
+    datasets.utils.logging.set_verbosity_error()
+    one = _one(_names())
+
+    def many(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        columns = list(batch)
+        made = [one(dict(zip(columns, row, strict=True))) for row in zip(*batch.values(), strict=True)]
+        return {name: [row[name] for row in made] for name in made[0]}
+
+    rows = datasets.Dataset(pq.read_table(labels, columns=READ))
+    rows.map(many if how.get("batched") else one, remove_columns=READ, cache_file_name=str(out), **how)
+
+
+def by_batches(labels: Path, out: Path) -> None:
+    _by_map(labels, out, batched=True, num_proc=2)
+
+
+def by_rows(labels: Path, out: Path) -> None:
+    _by_map(labels, out)
+
+
+def by_writing(labels: Path, out: Path) -> None:
+    """The floor: the engine's finished rows are in memory already, and are written."""
+    _FINISHED.write_parquet(out)
+
+
+_KNOWN = corpus.known_values()
+_FINISHED = pl.DataFrame()
+WAYS: dict[str, Callable[[Path, Path], None]] = {
+    "engine": by_engine,
+    "batched": by_batches,
+    "per row": by_rows,
+    "plain loop": by_loop,
+    "engine, Parquet": by_engine_to_parquet,
+    "floor, Parquet": by_writing,
+}
+SAME = ("batched", "per row", "plain loop")  # make what the engine makes
+
+
+def run_ratios(folder: Path, size: float) -> dict[str, float]:
+    """Seconds of each way, medians of alternated runs in one process; every way's rows are compared with the engine's."""
+    global _FINISHED
+    labels = folder / "labels.parquet"
+    # Frames enough for a twentieth of the conversations, all of one task and with its labels alone.
+    part = size / 20 * corpus.CONVERSATIONS / corpus.frames_with("phase_recognition")
+    scenes = pl.concat(corpus.scenes(video, part) for video in corpus.videos(part).to_dicts()).drop_nulls("phase")
+    others = ("instruments", "tissues", "triplets", "criteria")
+    scenes = scenes.with_columns(*(pl.col(name).list.head(0) for name in others))
+    scenes.with_columns(step=pl.lit(None, pl.String)).write_parquet(labels)
+    corpus.frames(scenes).write_parquet(labels.with_name("frames.parquet"))
+    _FINISHED = _instantiated(labels)
+    outs = {way: folder / f"{way.replace(' ', '_')}.arrow" for way in WAYS}
+    times: dict[str, list[float]] = {way: [] for way in WAYS}
+    for _ in range(RUNS):
+        for way, run in WAYS.items():
+            for old in folder.glob(f"{outs[way].stem}*.arrow"):
+                old.unlink()
+            begun = time.perf_counter()
+            run(labels, outs[way])
+            times[way].append(time.perf_counter() - begun)
+    own = _comparable(_FINISHED)
+    for way in SAME:
+        parts = sorted(folder.glob(f"{outs[way].stem}*.arrow"))  # one for each process
+        if not own.equals(_comparable(pl.concat(pl.read_ipc_stream(part) for part in parts))):
+            raise SystemExit(f"{way} made other conversations than the engine")
+    return {"rows": own.height} | {way: statistics.median(found) for way, found in times.items()}
+
+
+def _comparable(rows: pl.DataFrame) -> pl.DataFrame:
+    columns = {name: column.dtype for name, column in TABLES["conversations"].columns().items()}
+    return rows.select(pl.col(name).cast(dtype) for name, dtype in columns.items()).sort("conversation_id")
+
+
+def report_ratios(found: dict[str, float]) -> dict[str, float]:
+    """Print seconds and ratios of each way; the ratios by name of their target."""
+    ratios = {way: found[way] / found["engine"] for way in SAME}
+    ratios["floor"] = found["engine, Parquet"] / found["floor, Parquet"]
+    beside = {**{way: (ratios[way], f">= {TARGETS[way]:.0f}") for way in SAME},
+              "floor, Parquet": (ratios["floor"], f"<= {TARGETS['floor']:.0f}")}  # fmt: skip
+    print(f"\n{found['rows']:,.0f} conversations of phase recognition, the same by each way")
+    print(f"{'way':16} {'seconds':>9} {'rows/s':>11} {'ratio':>8} {'target':>8}")
+    for way in WAYS:
+        ratio, target = beside.get(way, (None, ""))
+        shown = "" if ratio is None else f"{ratio:.1f}"
+        print(f"{way:16} {found[way]:9.2f} {found['rows'] / found[way]:11,.0f} {shown:>8} {target:>8}")
+    return ratios
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=float, default=1.0, help="1 is 5.98 million conversations")
+    parser.add_argument("--folder", type=Path, help="where shards go and stay; a temporary folder unless given")
+    parser.add_argument("--only", choices=("stages", "ratios"))
+    parser.add_argument("--stage", choices=(*STAGES, "ratios"), help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.stage == "ratios":
+        print(json.dumps(run_ratios(args.folder, args.size)))
+        return
+    if args.stage:
+        print(json.dumps({"rows": STAGES[args.stage](args.folder, args.size)}))
+        return
+    folder = Path(tempfile.mkdtemp(dir=args.folder))
+    figures: dict[str, Any] = {"size": args.size}
+    missed = []
+    try:
+        if args.only != "ratios":
+            stages = figures["stages"] = run_stages(folder, args.size)
+            missed += [stage for stage, row in stages.items() if row["gb"] > FULL_SIZE_GB]
+        if args.only != "stages":
+            found = measured("--stage", "ratios", "--size", str(args.size), "--folder", str(folder))
+            ratios = figures["ratios"] = report_ratios(found)
+            missed += [
+                way for way, target in TARGETS.items() if (ratios[way] > target if way == "floor" else ratios[way] < target)
+            ]  # fmt: skip
+    finally:
+        shutil.rmtree(folder)
+    if missed:
+        print(f"missed: {', '.join(missed)}")
+    print(json.dumps(figures))
+    sys.exit(1 if missed else 0)
+
+
+if __name__ == "__main__":
+    main()
