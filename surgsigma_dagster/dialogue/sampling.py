@@ -195,37 +195,33 @@ def _items(
 
 def _decided(items: pl.DataFrame, limits: Limits, seed: int) -> pl.DataFrame:
     """item, rule (null: stays), and chosen: whether its multiple-choice form stays with it."""
-    fallen, left = [], items
-
-    def part(rules: Mapping[str, Callable[[pl.DataFrame, Limits, pl.Expr], pl.Series]]) -> None:
-        nonlocal left
-        for rule, stays in rules.items():
-            kept = stays(left, limits, _draw(rule, seed))
-            fallen.append(left.filter(~kept).with_columns(rule=pl.lit(rule)))
-            left = left.filter(kept)
-
-    part({"seconds_between": _apart, "near_duplicate": _unlike, "class_ratio": _balanced, "negatives": _negatives})
+    left, fallen = _sifted(items.with_columns(rule=pl.lit(None, pl.String)), _BY_SCENE, limits, seed)
     n_choices, n_others = left["n_choices"].sum(), (left["n"] - left["n_choices"]).sum()
     share = limits.multiple_choice
     wanted = n_others * share / (1 - share) if share < 1 else n_choices
-    chosen = _draw("multiple_choice", seed) / 2**64 <= wanted / max(n_choices, 1)
-    if not share:
-        chosen = pl.lit(False)
-
-    def with_choice(some: pl.DataFrame) -> pl.DataFrame:
-        return some.with_columns(chosen=chosen).with_columns(
-            n=pl.col("n") - pl.when(~pl.col("chosen")).then("n_choices").otherwise(0)
-        )
-
-    fallen, left = [with_choice(some) for some in fallen], with_choice(left)
-    part({"conversations_a_video": _few_a_video, "conversations": _few})
-    out = pl.concat(fallen)
+    chosen = pl.lit(share > 0) & (_draw("multiple_choice", seed) / 2.0**64 <= wanted / max(n_choices, 1))
+    without = pl.when("chosen").then(0).otherwise("n_choices")
+    left, fallen = (some.with_columns(chosen=chosen).with_columns(n=pl.col("n") - without) for some in (left, fallen))
+    left, more = _sifted(left, _BY_SIZE, limits, seed)
+    fallen = pl.concat([fallen, more])
     # No task is left with next to nothing: what fell comes back, by hash, until there is enough.
     spare = min(limits.at_least, limits.conversations or limits.at_least) - left["n"].sum()
-    back = (pl.col("n").cum_sum().over(pl.lit(0), order_by=_draw("at_least", seed)) <= spare) & pl.lit(spare > 0)
-    out = out.with_columns(rule=pl.when(~back).then("rule"))
-    columns = ("item", pl.col("rule").cast(pl.String), "chosen")
-    return pl.concat([left.with_columns(rule=pl.lit(None, pl.String)).select(columns), out.select(columns)])
+    if spare > 0:
+        back = pl.col("n").cum_sum().over(pl.lit(0), order_by=_draw("at_least", seed)) <= spare
+        fallen = fallen.with_columns(rule=pl.when(~back).then("rule"))
+    return pl.concat([left, fallen]).select("item", "rule", "chosen")
+
+
+def _sifted(
+    items: pl.DataFrame, rules: "Mapping[str, _Stays]", limits: Limits, seed: int
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Those that stay, and those that fell, with the rule."""
+    fallen = [items.clear()]
+    for rule, stays in rules.items():
+        kept = stays(items, limits, _draw(rule, seed))
+        fallen.append(items.filter(~kept).with_columns(rule=pl.lit(rule)))
+        items = items.filter(kept)
+    return items, pl.concat(fallen)
 
 
 def _draw(rule: str, seed: int) -> pl.Expr:
@@ -315,10 +311,15 @@ def _few(items: pl.DataFrame, limits: Limits, draw: pl.Expr) -> pl.Series:
     return items.select(pl.col("n").cum_sum().over(pl.lit(0), order_by=draw) <= limits.conversations).to_series()
 
 
-STAGES = (
-    "rejected", "seconds_between", "near_duplicate", "class_ratio", "negatives", "multiple_choice",
-    "conversations_a_video", "conversations",
-)  # fmt: skip
+_Stays = Callable[[pl.DataFrame, Limits, pl.Expr], pl.Series]
+_BY_SCENE: dict[str, _Stays] = {
+    "seconds_between": _apart,
+    "near_duplicate": _unlike,
+    "class_ratio": _balanced,
+    "negatives": _negatives,
+}
+_BY_SIZE: dict[str, _Stays] = {"conversations_a_video": _few_a_video, "conversations": _few}
+STAGES = ("rejected", *_BY_SCENE, "multiple_choice", *_BY_SIZE)  # in the order in which they act
 
 
 def effect(conversations: pl.LazyFrame, selection: pl.LazyFrame) -> pl.DataFrame:
