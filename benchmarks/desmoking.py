@@ -3,11 +3,11 @@
     python benchmarks/desmoking.py [FOLDER_OF_CLEAR_FRAMES …]
 
 Frames are drawings of `surgsigma_dagster.samples`, and the clear ones among the pictures of each folder named. Prints a
-table by thickness of smoke; exits with 1 where smoke is
+table by thickness of smoke, of the middle half of the pictures; exits with 1 where smoke is
 
 - trivial: thin smoke leaves the picture as it was (mean PSNR above 30 dB), or the classical baseline gives back what
   cannot be told from it (above 35 dB);
-- hopeless: thick smoke leaves no structure to restore (mean SSIM below 0.5);
+- hopeless: thick smoke leaves no structure to restore (mean SSIM below 0.6);
 - no smoke: it does not lower both figures from each thickness to the next.
 """
 
@@ -25,7 +25,7 @@ from surgsigma_dagster.synthesis.desmoking import desmoked, psnr, ssim
 from surgsigma_dagster.synthesis.smoke import RANGES, is_clear, smoke_for, smoked
 
 LEVELS = ("thin", "middle", "thick")  # thirds of the range of beta
-TRIVIAL_DB, RESTORED_DB, HOPELESS = 30.0, 35.0, 0.5
+TRIVIAL_DB, RESTORED_DB, HOPELESS = 30.0, 35.0, 0.6
 PER_LEVEL = 24  # smoked pictures of each thickness and kind of frame
 MEASURES = ("smoked_psnr", "smoked_ssim", "desmoked_psnr", "desmoked_ssim")
 
@@ -43,6 +43,12 @@ def pictures(folder: Path) -> list[Image]:
     return [image for image in read if image is not None and is_clear(image)]
 
 
+def middle(image: Image) -> Image:
+    """The middle half of a picture, which a round view fills: the black around it is easy to get right."""
+    height, width = image.shape[:2]
+    return image[height // 4 : -height // 4, width // 4 : -width // 4]
+
+
 def level(beta: float) -> str:
     """The third of the range that `beta` lies in."""
     low, high = RANGES["beta"]
@@ -58,8 +64,8 @@ def measured(frames: str, images: list[Image]) -> list[dict[str, Any]]:
         if wanted[level(smoke.beta)]:
             wanted[level(smoke.beta)] -= 1
             hazy = smoked(clear, smoke)
-            again = desmoked(hazy)
-            figures = (psnr(hazy, clear), ssim(hazy, clear), psnr(again, clear), ssim(again, clear))
+            shown, seen, again = (middle(image) for image in (clear, hazy, desmoked(hazy)))
+            figures = (psnr(seen, shown), ssim(seen, shown), psnr(again, shown), ssim(again, shown))
             rows.append({"frames": frames, "smoke": level(smoke.beta), **dict(zip(MEASURES, figures, strict=True))})
     return rows
 

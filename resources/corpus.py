@@ -202,7 +202,8 @@ class Corpus(dg.ConfigurableResource):
             else:
                 row |= {
                     "frame_rate": found.frame_rate, "n_frames": found.timestamps.height, "width": found.width,
-                    "height": found.height, "duration_s": found.duration_s, "codec": found.codec,
+                    "height": found.height // (2 if native.left_eye_above else 1),
+                    "duration_s": found.duration_s, "codec": found.codec,
                 }  # fmt: skip
                 if found.complaint:
                     row |= {"status": "quarantined", "reason": found.complaint}

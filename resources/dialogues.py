@@ -5,7 +5,7 @@ import polars as pl
 from dagster import ResourceDependency
 
 from surgsigma_dagster.context.motion import frame_pairs
-from surgsigma_dagster.context.scene import scene_context
+from surgsigma_dagster.context.scene import scene_context, visible
 from surgsigma_dagster.context.words import in_words
 from surgsigma_dagster.dialogue.engine import instantiate
 from surgsigma_dagster.dialogue.media import with_media
@@ -47,8 +47,9 @@ class Dialogues(dg.ConfigurableResource):
             unit_key(str(video)): signature(part.rows())
             for (video,), part in overruled.partition_by("video_id", as_dict=True).items()
         }
+        dense = lake.marks("dense_images")
         units = {
-            key: signature(code, mark, frames.get(key), placed.get(key), silenced.get(key), seed)
+            key: signature(code, mark, frames.get(key), dense.get(key), placed.get(key), silenced.get(key), seed)
             for key, mark in lake.marks("harmonized").items()
         }
 
@@ -61,7 +62,9 @@ class Dialogues(dg.ConfigurableResource):
                 procedures,
                 videos,
                 overruled,
-                pairs=frame_pairs(frames, labels["boxes"], labels["masks"], seed=seed),
+                pairs=frame_pairs(
+                    frames, labels["boxes"], lake.read("positions", keys), seen=visible(labels), seed=seed
+                ),
                 footage=self.footage.scenes(keys),
             )
             return {"scene_context": scenes}

@@ -111,11 +111,13 @@ class Footage(dg.ConfigurableResource):
                 for name, path in made.files.items():
                     lake.put(path, f"dense/{key}/{name}")
             path = pl.concat_str(pl.lit(f"dense/{key}/"), "image_name")
-            return {"dense_images": made.rows.with_columns(image_path=path), "synthesis_rejects": made.rejects}
+            images = made.rows.with_columns(image_path=path)
+            return {"dense_images": images, "positions": made.positions, "synthesis_rejects": made.rejects}
 
         return lake.rebuild(
-            "dense_images", units, ("dense_images", "synthesis_rejects"), make, batch=1, workers=2, stop=stop_running
-        )
+            "dense_images", units, ("dense_images", "positions", "synthesis_rejects"), make,
+            batch=1, workers=2, stop=stop_running,
+        )  # fmt: skip
 
     def contact_sheet(self) -> bytes | None:
         """A JPEG of up to a dozen dense images; None where there are none."""

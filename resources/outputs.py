@@ -40,9 +40,11 @@ class Outputs(dg.ConfigurableResource):
             self.release_folder,
             corpus.lake.scan("conversations"),
             corpus.lake.scan("reasoning"),
+            corpus.lake.scan("scene_context"),
             corpus.lake.read("sources"),
             corpus.media_file,
             audience=corpus.config_.audience,
+            boxes=corpus.config_.boxes,
             build={
                 "code_version": builds["code_version"][0],
                 "seed": corpus.config_.seed,

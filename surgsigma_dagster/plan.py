@@ -19,6 +19,7 @@ from surgsigma_dagster.video.binary import MediaError
 from surgsigma_dagster.video.probe import duration
 from surgsigma_dagster.vocabulary.harmonization import known_values, resolve, verbatim_values
 
+_LABELLED_SHARE = 0.5  # of a video whose labels count its frames: whoever labels less of it hardly means to
 _JPEG_BYTES_PER_PIXEL = 0.25  # at quality 2, measured on endoscopic frames
 
 
@@ -81,6 +82,8 @@ def detected(location: str) -> list[dict[str, Any]]:
 
 
 def _detected(folder: Path) -> list[dict[str, Any]]:
+    if not _may_be_listed(folder):
+        raise SourceError(folder, "", "a folder that may be listed", "permission denied")
     roots = [folder]
     for _ in range(3):
         found = [
@@ -91,8 +94,17 @@ def _detected(folder: Path) -> list[dict[str, Any]]:
         ]
         if found:
             return found
-        roots = [path for root in roots for path in sorted(root.iterdir()) if path.is_dir()]
+        roots = [path for root in roots for path in sorted(root.iterdir()) if path.is_dir() and _may_be_listed(path)]
     return []
+
+
+def _may_be_listed(folder: Path) -> bool:
+    """No, for example, for `lost+found` of a mounted disk."""
+    try:
+        next(folder.iterdir(), None)
+    except PermissionError:
+        return False
+    return True
 
 
 def write_entries(found: list[dict[str, Any]], sources: Path) -> list[str]:
@@ -218,7 +230,10 @@ def _attributes(terms: Terms) -> list[str]:
 
 
 def _clock_disagreements(entry: SourceEntry, videos: list[NativeVideo], labels: NativeLabels) -> list[str]:
-    """Video files whose frame rate is not that of their labels, or that end before them, each with what was found."""
+    """Video files whose frame rate is not that of their labels, or whose labels end after them or long before.
+
+    A label file that was cut off between two lines looks like any other: only its video tells.
+    """
     counting = pl.col("start_frame").is_not_null()
     framed = [labels["intervals"].filter(counting).select("video", frame_index="end_frame")]
     framed += [labels[kind].select("video", "frame_index") for kind in FRAME_LABELS]
@@ -242,6 +257,8 @@ def _clock_disagreements(entry: SourceEntry, videos: list[NativeVideo], labels: 
             end_s = max(end_s, (last[one.video] - one.first_index) / max(rate, 1e-6))
         if end_s > seconds + 1:
             found.append(f"{one.video}: labels until {end_s:.1f} s, {one.path} ends at {seconds:.1f} s")
+        elif one.video in last and end_s < seconds * _LABELLED_SHARE:
+            found.append(f"{one.video}: labels end at {end_s:.1f} s, {one.path} goes on until {seconds:.1f} s")
     return found
 
 

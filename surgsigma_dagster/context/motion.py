@@ -1,6 +1,6 @@
 """Motion: pairs of frames seconds apart, and what each instrument does between them, in words.
 
-The words stand on boxes and polygons in both frames, so they are knowledge of the later frame: they may describe a
+The words stand on boxes and masks in both frames, so they are knowledge of the later frame: they may describe a
 frame that is to be made, and never one that is to be judged.
 """
 
@@ -55,30 +55,30 @@ _FLAT = math.tan(math.pi / 8)  # eight directions, 45 degrees each
 def frame_pairs(
     frames: pl.DataFrame,
     boxes: pl.DataFrame,
-    masks: pl.DataFrame | None = None,
+    positions: pl.DataFrame | None = None,
     *,
     seen: pl.DataFrame | None = None,
     seed: int = 0,
 ) -> pl.DataFrame:
     """One row a frame that has a partner 1 to 10 s later, with what its instruments do until then.
 
-    `frames`, `boxes`, `masks`: unified tables; of masks, polygons are read, for instruments that have no box in the
-    frame. `seen` (frame_id, concept_id): what other labels say is visible.
+    `frames`, `boxes`: unified tables. `positions`: where masks put each instrument (`synthesis.dense`), for instruments
+    that have no box in the frame. `seen` (frame_id, concept_id): what other labels say is visible.
 
     Both frames are available and have an instrument in place. Of the partners whose distance is a whole number of
     tenths of a second, a hash of the two ids and `seed` takes one. Columns: scene_id (`frame_id/+milliseconds`),
     frame_id, later_frame_id, video_id, source, delta_s, pts_s, later_pts_s, motions (concept_id, move), label_ids (of
-    the boxes and polygons that the motions stand on). Sorted by scene_id; a pair of which nothing can be said has none.
+    the boxes and masks that the motions stand on). Sorted by scene_id; a pair of which nothing can be said has none.
 
     `move` is one of `MOVES`. An instrument that is there once in both frames `stays where it is` (its centre moves less
     than 3 % of the image's diagonal), `moves slightly …` (less than 10 %) or `moves …`; where its area grows or shrinks
     to more than 1.5 times, it `comes closer` or `draws back`, in an entry behind that, or instead of staying. One that
     is there once in one frame and not at all in the other `leaves the view` or `comes into view`, unless `seen` knows
     better. Of one that is there twice nothing is said, nor of labels that say no kind of instrument. Places are
-    fractions of their own image's size, so the two may differ in size; a box is not compared with a polygon.
+    fractions of their own image's size, so the two may differ in size; a box is not compared with a mask.
     """
     usable = frames.filter(pl.col("status") == "available", pl.col("pts_s").is_not_null())
-    placed = _placed(usable, boxes, masks)
+    placed = _placed(usable, boxes, positions)
     pairs = _pairs(usable.join(placed, on="frame_id", how="semi"), seed)
     motions = _motions(pairs, placed, seen)
     return (
@@ -115,68 +115,40 @@ def _pairs(frames: pl.DataFrame, seed: int) -> pl.DataFrame:
     )
 
 
-def _placed(frames: pl.DataFrame, boxes: pl.DataFrame, masks: pl.DataFrame | None) -> pl.DataFrame:
+def _placed(frames: pl.DataFrame, boxes: pl.DataFrame, positions: pl.DataFrame | None) -> pl.DataFrame:
     """Where each instrument is in each frame: n, and of the first, x, y and area as fractions of the image."""
     is_named = pl.col("concept_id").str.starts_with("instrument/") & ~pl.col("concept_id").is_in(UNNAMED)
     place = ["frame_id", "concept_id"]
     width, height = pl.col("width"), pl.col("height")
     parts = boxes.filter(is_named).select(
         *place,
-        "label_id",
-        instance="label_id",
+        label_ids=pl.col("label_id").reshape((-1, 1)).arr.to_list(),
         by=pl.lit("box"),
         x=(pl.col("x1") + pl.col("x2")) / 2 / width,
         y=(pl.col("y1") + pl.col("y2")) / 2 / height,
         area=(pl.col("x2") - pl.col("x1")) * (pl.col("y2") - pl.col("y1")) / (width * height),
     )
-    if masks is not None:
-        outlines = masks.filter(is_named, pl.col("polygon").is_not_null()).join(parts, on=place, how="anti")
-        parts = pl.concat([parts, _centres(outlines, frames)])
-    weight = pl.col("area") / pl.col("area").sum()
+    if positions is not None:
+        # A mask of a class may hold several instruments: only what hangs together is one for sure.
+        whole = positions.filter(is_named, (pl.col("n_parts") == 1).all().over(place))
+        regions = whole.join(parts, on=place, how="anti")
+        regions = regions.join(frames.select("frame_id", "width", "height"), on="frame_id").select(
+            *place,
+            "label_ids",
+            by=pl.lit("mask"),
+            x=pl.col("x") / width,
+            y=pl.col("y") / height,
+            area=pl.col("area") / (width * height),
+        )
+        parts = pl.concat([parts, regions])
     return (
         parts.join(frames, on="frame_id", how="semi")
-        .sort("label_id")
-        .group_by(*place, "instance", "by", maintain_order=True)
-        .agg((pl.col("x", "y") * weight).sum(), pl.col("area").sum(), "label_id")
+        .sort(*place, pl.col("label_ids").list.first())
         .group_by(place, maintain_order=True)
         .agg(
             pl.len().alias("n"),
             pl.col("by", "x", "y", "area").first(),
-            label_ids=pl.col("label_id").explode(empty_as_null=False),
-        )
-    )
-
-
-def _centres(masks: pl.DataFrame, frames: pl.DataFrame) -> pl.DataFrame:
-    """Centre and area of each polygon, by the shoelace formula."""
-    corners = masks.select(
-        "label_id", x=pl.col("polygon").list.gather_every(2), y=pl.col("polygon").list.gather_every(2, 1)
-    ).explode("x", "y", empty_as_null=False)
-    x, y = pl.col("x"), pl.col("y")
-    next_x, next_y = (corner.shift(-1).fill_null(corner.first()).over("label_id") for corner in (x, y))
-    twice = x * next_y - next_x * y
-    found = (
-        corners.with_columns(twice=twice, mean_x=(x + next_x) / 3, mean_y=(y + next_y) / 3)
-        .group_by("label_id")
-        .agg(
-            (pl.col(f"mean_{axis}") * pl.col("twice")).sum().truediv(pl.col("twice").sum()).alias(axis)
-            for axis in ("x", "y")
-        )
-        .join(corners.with_columns(twice=twice).group_by("label_id").agg(pl.col("twice").sum().abs()), on="label_id")
-    )
-    return (
-        masks.select("frame_id", "concept_id", "label_id", instance=pl.coalesce("instance", "label_id"))
-        .join(found.filter(pl.col("twice") > 0), on="label_id")
-        .join(frames.select("frame_id", "width", "height"), on="frame_id")
-        .select(
-            "frame_id",
-            "concept_id",
-            "label_id",
-            "instance",
-            by=pl.lit("polygon"),
-            x=x / pl.col("width"),
-            y=y / pl.col("height"),
-            area=pl.col("twice") / 2 / (pl.col("width") * pl.col("height")),
+            label_ids=pl.col("label_ids").explode(empty_as_null=False),
         )
     )
 

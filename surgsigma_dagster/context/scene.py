@@ -106,7 +106,8 @@ def _of_footage(footage: pl.DataFrame, intervals: pl.DataFrame, belongs: pl.Data
         .select("scene_id", pl.col("track").cast(pl.String), "concept_id")
         .collect()
     )
-    rows = footage.join(belongs, on="video_id")
+    stands_on = pl.concat_list("label_ids", "target_label_id").list.drop_nulls().list.unique().list.sort()
+    rows = footage.join(belongs, on="video_id").with_columns(label_ids=stands_on)
     for track in ("phase", "step"):
         rows = rows.join(_only_value(during, track, "scene_id"), on="scene_id", how="left")
     return rows
@@ -158,19 +159,23 @@ def _only_value(during: pl.DataFrame, track: str, scene: str) -> pl.DataFrame:
     return during.filter(pl.col("track") == track).group_by(scene).agg(value)
 
 
+def visible(labels: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """What presences, masks and triplets say is in view: frame_id, concept_id."""
+    return pl.concat(
+        [
+            labels["presences"].filter("present").select("frame_id", "concept_id"),
+            labels["masks"].select("frame_id", "concept_id"),
+            labels["triplets"].select("frame_id", "concept_id"),
+            labels["triplets"].select("frame_id", concept_id="target_concept_id").drop_nulls(),
+        ]
+    ).unique()
+
+
 def _visible(labels: Mapping[str, pl.DataFrame], kind: str, name: str) -> pl.DataFrame:
     """Lists of what is visible: an entry a box; one without a box for what only presences or triplets name."""
     is_kind = pl.col("concept_id").str.starts_with(f"{kind}/")
     boxes = labels["boxes"].filter(is_kind).select("frame_id", "concept_id", "x1", "y1", "x2", "y2")
-    named = pl.concat(
-        [
-            labels["presences"].filter(is_kind & pl.col("present")).select("frame_id", "concept_id"),
-            labels["masks"].filter(is_kind).select("frame_id", "concept_id"),
-            labels["triplets"].filter(is_kind).select("frame_id", "concept_id"),
-            labels["triplets"].select("frame_id", concept_id="target_concept_id").filter(is_kind),
-        ]
-    ).unique()
-    unboxed = named.join(boxes, on=["frame_id", "concept_id"], how="anti")
+    unboxed = visible(labels).filter(is_kind).join(boxes, on=["frame_id", "concept_id"], how="anti")
     entry = ["concept_id", "x1", "y1", "x2", "y2"]
     return (
         pl.concat([boxes, unboxed], how="diagonal")

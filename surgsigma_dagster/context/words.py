@@ -29,11 +29,6 @@ def listed(items: pl.Expr) -> pl.Expr:
     )
 
 
-def all_named(instruments: pl.Expr) -> pl.Expr:
-    """Whether every concept id of a list names a kind of instrument."""
-    return ~pl.any_horizontal([instruments.list.contains(concept_id) for concept_id in UNNAMED])
-
-
 def sentence(text: pl.Expr) -> pl.Expr:
     """`text` with a capital first letter and a full stop."""
     return pl.concat_str(text.str.slice(0, 1).str.to_uppercase(), text.str.slice(1), pl.lit("."))
@@ -67,15 +62,16 @@ def in_words(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
     """`scene` (rows of `scene_context`) with phrases beside it.
 
     Added columns, all nullable text unless said: procedure_name; phase_name, phase_definition, step_name,
-    step_definition, action_name, action_definition; instruments_said (`a grasper and two hooks`), instruments_the (`the
-    grasper and the hooks`), instrument_names (list), placed (`a hook in the upper left`), placed_all (the same, where
-    every instrument has a box), areas (list), looks (sentences), boxes (`hook (369,0),(877,567); …`), n_boxes;
-    tissues_said, tissue_names (list), n_tissues, tissue_boxes, n_tissue_boxes, tissue_areas (list); acts
-    (`the hook is dissecting the gallbladder; …`, targets where they are known), triplets_said (those with a target),
-    n_acts (their number), first_doing (`the hook is dissecting the`), first_target, target_names (list), idle
-    (`the grasper`), idle_is (`is`, `are`); criteria_said (`Criterion 1: Yes. …`), n_met, n_judged; of pairs motion_said
-    (sentences); of footage action_names (list), sequence (`dissection, then clipping`), story (sentences); ahead_said
-    (`3 seconds`, from the cutoff to the end).
+    step_definition, action_name, action_definition; instruments_said (`a grasper and two hooks`), instruments_the
+    (`the grasper and the hooks`), instrument_names (list), instrument_ids (list, each once), instruments_named (none
+    of unknown kind), placed (`a hook in the upper left`), placed_all (the same, where every instrument has a box),
+    areas (list), looks (sentences), boxes (`hook (369,0),(877,567); …`), n_boxes; tissues_said, tissue_names (list),
+    n_tissues, tissue_boxes, n_tissue_boxes, tissue_areas (list); acts (`the hook is dissecting the gallbladder; …`,
+    targets where they are known), triplets_said (those with a target), n_acts (their number), acts_annotated (every
+    verb and target is), acts_named (no instrument of unknown kind), first_doing (`the hook is dissecting the`),
+    first_target, target_names (list), idle (`the grasper`), idle_is (`is`, `are`); criteria_said (`Criterion 1: Yes.
+    …`), n_met, n_judged; of pairs motion_said (sentences); of footage action_names (list), sequence (`dissection,
+    then clipping`), story (sentences); ahead_said (`3 seconds`, from the cutoff to the end).
     """
     rows = scene
     for column in ("procedure_type", "phase", "step", "action"):
@@ -103,9 +99,9 @@ def in_words(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(
         pl.when(every).then("placed").alias("placed_all"),
         pl.col("n_boxes", "n_tissues", "n_tissue_boxes", "n_acts", "n_met", "n_judged").fill_null(0),
-        pl.col("instrument_names", "areas", "tissue_names", "tissue_areas", "target_names", "action_names").fill_null(
-            []
-        ),
+        pl.col("instrument_names", "instrument_ids", "areas").fill_null([]),
+        pl.col("tissue_names", "tissue_areas", "target_names", "action_names").fill_null([]),
+        pl.col("instruments_named", "acts_annotated", "acts_named").fill_null(True),
         ahead_said=seconds(pl.col("end_s") - pl.col("cutoff_s")),
     )
 
@@ -140,6 +136,8 @@ def _instruments(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
         instruments_said=pl.col("said"),
         instruments_the=pl.concat_str(pl.lit("the "), "called"),
         instrument_names=pl.col("name"),
+        instrument_ids=pl.col("concept_id").sort(),
+        instruments_named=~pl.col("concept_id").is_in(UNNAMED).any(),
         looks=pl.concat_str(pl.lit("The "), "called", shows, "appearance", pl.lit(".")).drop_nulls().str.join(" "),
     )
     boxed = _boxed(entries).with_columns(placed=pl.concat_str(single, pl.lit(" in the "), "where"))
@@ -214,31 +212,31 @@ def _acts(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
         before_target=pl.concat_str(subject, verb, "verb_gerund", pl.lit(" the ")),
     )
     idle = named.filter(is_idle).with_columns(clause=subject)
-    return (
-        doing.group_by("scene_id", maintain_order=True)
-        .agg(
-            acts=pl.col("clause").unique(maintain_order=True).str.join("; "),
-            triplets_said=pl.col("clause").filter("full").str.join("; "),
-            n_acts=pl.col("full").sum(),
-            first_doing=pl.col("before_target").filter("acted_on").first(),
-            first_target=pl.col("target_name").filter("acted_on").first(),
-            target_names=pl.col("target_name").filter("acted_on").unique().sort(),
-        )
-        .join(
-            idle.group_by("scene_id", maintain_order=True)
-            .agg(
-                idle=pl.col("clause").unique(maintain_order=True),
-                idle_is=pl.when((pl.col("clause").n_unique() > 1) | _plural(pl.col("instrument_number")).any())
-                .then(pl.lit("are"))
-                .otherwise(pl.lit("is")),
-            )
-            .with_columns(listed(pl.col("idle"))),
-            on="scene_id",
-            how="full",
-            coalesce=True,
-            maintain_order="left",
-        )
+    whole = (pl.col("verb").is_not_null() & pl.col("target").is_not_null()) | is_idle.fill_null(False)
+    each = named.group_by("scene_id", maintain_order=True).agg(
+        acts_annotated=whole.all(), acts_named=~pl.col("instrument").is_in(UNNAMED).any()
     )
+    done = doing.group_by("scene_id", maintain_order=True).agg(
+        acts=pl.col("clause").unique(maintain_order=True).str.join("; "),
+        triplets_said=pl.col("clause").filter("full").str.join("; "),
+        n_acts=pl.col("full").sum(),
+        first_doing=pl.col("before_target").filter("acted_on").first(),
+        first_target=pl.col("target_name").filter("acted_on").first(),
+        target_names=pl.col("target_name").filter("acted_on").unique().sort(),
+    )
+    held = (
+        idle.group_by("scene_id", maintain_order=True)
+        .agg(
+            idle=pl.col("clause").unique(maintain_order=True),
+            idle_is=pl.when((pl.col("clause").n_unique() > 1) | _plural(pl.col("instrument_number")).any())
+            .then(pl.lit("are"))
+            .otherwise(pl.lit("is")),
+        )
+        .with_columns(listed(pl.col("idle")))
+    )
+    for part in (done, held):
+        each = each.join(part, on="scene_id", how="left", maintain_order="left")
+    return each
 
 
 def _criteria(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:

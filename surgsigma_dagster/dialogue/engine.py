@@ -5,6 +5,7 @@ Which phrasing a row gets is a hash of its id and the seed: stable when rows are
 
 import re
 from collections.abc import Mapping
+from typing import TypeVar
 
 import polars as pl
 
@@ -16,9 +17,10 @@ _SLOT = re.compile(r"\{(\w+)\}")
 _LETTERS = ["A", "B", "C", "D"]
 _COLUMNS = {name: column.dtype for name, column in TABLES["conversations"].columns().items()}
 _NO_TURNS = pl.lit([], _COLUMNS["earlier"])
+Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 
 
-def asked(words: pl.DataFrame, task: Task) -> pl.DataFrame:
+def asked(words: Frame, task: Task) -> Frame:
     """The scenes of `words` that `task` can be asked of: the labels hold its answer, and its media are there."""
     shown = [pl.col(f"{medium}_medium").is_not_null() for medium in (*task.inputs, *task.targets)]
     return words.filter(pl.col("kind").cast(pl.String) == task.scene).filter(pl.all_horizontal(*shown) & task.eligible)
@@ -64,40 +66,42 @@ def instantiate(words: pl.DataFrame, task: Task, *, seed: int) -> pl.DataFrame:
 
     Rows of `conversations`, in no particular order, all of status accepted.
     """
-    rows = asked(words, task)
+    rows = asked(words.lazy(), task)  # lazy: a filter copies every column that it is not known to be spared
     made = [_conversations(rows, task, seed, "open")]
     if task.correct is not None:
-        choices = rows.filter(task.choosable).with_columns(wrong=task.wrong).filter(pl.col("wrong").list.len() > 0)
-        choices = choices.with_columns(_choices(task, seed))
+        choices = _with_choices(rows.filter(task.choosable), task, seed)
         made.append(_conversations(choices, task, seed, "multiple choice"))
-    return pl.concat(made)
+    return pl.concat(pl.collect_all(made))
 
 
-def _choices(task: Task, seed: int) -> list[pl.Expr]:
-    """Options as columns item_0 … item_3: up to three wrong ones by hash, the right one at `position`, by hash."""
+def _with_choices(rows: pl.LazyFrame, task: Task, seed: int) -> pl.LazyFrame:
+    """Options as columns item_0 … item_3: up to three wrong ones by hash, the right one at `position`, by hash.
+
+    Scenes with nothing wrong to offer are left out. Set operations on lists take microseconds a row: the wrong options
+    are found once for all rows that share what they depend on, and then taken by their place among all of them.
+    """
     assert task.correct is not None
+    shared = sorted(set(task.wrong.meta.root_names()))
+    found = rows.select(shared).unique().with_columns(wrong=task.wrong).collect()
     n = pl.col("wrong").list.len()
-    taken = pl.min_horizontal(n, pl.lit(len(_LETTERS) - 1, pl.UInt32))
+    found = found.filter(n > 0).with_columns(n_wrong=n, first_wrong=n.cum_sum() - n)
+    every = pl.lit(found["wrong"].explode(empty_as_null=False))
     draw = hashed(pl.col("scene_id"), task.name, "options", seed=seed)
+    n = pl.col("n_wrong")
+    taken = pl.min_horizontal(n, pl.lit(len(_LETTERS) - 1, pl.UInt32))
     start = draw % n
     # A stride of at most (n - 1) / 2 keeps three places apart.
     stride = draw // (1 << 16) % pl.max_horizontal((n - 1) // 2, 1) + 1
-    position = draw // (1 << 32) % (taken + 1)
+    drawn = rows.join(found.lazy().drop("wrong"), on=shared, nulls_equal=True).with_columns(
+        taken=taken, start=start, stride=stride, position=(draw // (1 << 32) % (taken + 1)).cast(pl.UInt8)
+    )
 
-    def wrong(k: int) -> pl.Expr:
-        place = ((start + stride * k) % n).cast(pl.UInt32)
-        return pl.when(taken > k).then(pl.col("wrong").list.get(place, null_on_oob=True))
+    def item(place: int) -> pl.Expr:
+        k = place - (pl.col("position") < place).cast(pl.UInt32)
+        wrong = every.gather(pl.col("first_wrong") + (pl.col("start") + pl.col("stride") * k) % n)
+        return pl.when(pl.col("position") == place).then(task.correct).when(k < pl.col("taken")).then(wrong)
 
-    items = [
-        pl.when(position == k)
-        .then(task.correct)
-        .when(position > k)
-        .then(wrong(k))
-        .otherwise(wrong(k - 1) if k else pl.lit(None, pl.String))
-        .alias(f"item_{k}")
-        for k in range(len(_LETTERS))
-    ]
-    return [*items, position.cast(pl.UInt8).alias("position"), task.correct.alias("right")]
+    return drawn.with_columns(*(item(k).alias(f"item_{k}") for k in range(len(_LETTERS))), right=task.correct)
 
 
 class _Draw:
@@ -155,7 +159,7 @@ def _capital(text: pl.Expr) -> pl.Expr:
     return pl.concat_str(text.str.slice(0, 1).str.to_uppercase(), text.str.slice(1))
 
 
-def _conversations(rows: pl.DataFrame, task: Task, seed: int, form: str) -> pl.DataFrame:
+def _conversations(rows: pl.LazyFrame, task: Task, seed: int, form: str) -> pl.LazyFrame:
     draw = _Draw("draw")
     system = draw.of(len(task.templates.system))
     turns = _open_turns if form == "open" else _choice_turns

@@ -25,32 +25,37 @@ VERDICTS = [
 ]
 
 
+_SEPARATOR = "\x1f"
+
+
 def with_pools(words: pl.DataFrame, aliases: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
-    """`words` with lists of names beside it: instrument_pool, target_pool, tissue_pool, phase_pool and step_pool of the
+    """`words` with pools of names beside it: instrument_pool, target_pool, tissue_pool, phase_pool and step_pool of the
     values that the source itself annotates, and area_pool, verdict_pool and action_pool (the ten basic actions), which
     are the same for all.
+
+    A pool is one text, to be read by `others`: lists would be copied row by row whenever rows are filtered.
     """
     unnamed = pl.col("concept_id").str.ends_with("/none") | pl.col("concept_id").is_in(UNNAMED)
     of_source = aliases.join(concepts.select("concept_id", "kind", "name"), on="concept_id").filter(~unnamed)
+    pools = words.select("source").unique()
     for name, kind, fields in _POOLS:
         pool = (
             of_source.filter(pl.col("field").is_in(fields) & (pl.col("kind") == kind))
             .group_by("source")
-            .agg(pl.col("name").unique().sort().alias(f"{name}_pool"))
+            .agg(pl.col("name").unique().sort().str.join(_SEPARATOR).alias(f"{name}_pool"))
         )
-        words = words.join(pool, on="source", how="left", maintain_order="left")
-    basic = concepts.filter(
-        pl.col("concept_id").is_in(basic_actions()["basic_action_id"].drop_nulls().unique().implode())
+        pools = pools.join(pool, on="source", how="left")
+    ten = basic_actions()["basic_action_id"].drop_nulls().unique()
+    basic = concepts.filter(pl.col("concept_id").is_in(ten.implode()))
+    fixed = {"area": AREAS, "verdict": VERDICTS, "action": basic["name"].sort()}
+    return words.join(pools, on="source", how="left", maintain_order="left").with_columns(
+        pl.lit(_SEPARATOR.join(names)).alias(f"{name}_pool") for name, names in fixed.items()
     )
-    actions = basic["name"].sort().to_list()
-    fixed = pl.DataFrame({"area_pool": [AREAS], "verdict_pool": [VERDICTS], "action_pool": [actions]})
-    return words.join(fixed, how="cross", maintain_order="left").with_columns(pl.col("^.*_pool$").fill_null([]))
 
 
 def others(pool: str, *excluded: pl.Expr) -> pl.Expr:
-    """`pool` without the lists `excluded`, in a fixed order."""
-    # Sorting copies: polars panics at a set operation on the tail of a column that a cross join has repeated.
-    left = pl.col(pool).list.sort()
+    """The names of `pool` without the lists `excluded`, in a fixed order; none where the source has no such pool."""
+    left = pl.col(pool).str.split(_SEPARATOR).fill_null([])
     for names in excluded:
         left = left.list.set_difference(names)
     return left.list.sort()

@@ -73,7 +73,7 @@ def chains(words: pl.DataFrame, task: Task) -> pl.DataFrame:
 
     Keeps beside them `conclusion` (the task's last sentence) for the verifier.
     """
-    rows = asked(words, task).lazy()
+    rows = asked(words.lazy(), task)
     if task.concludes and task.scene == "frame":
         # An action and a step may go by one name: before level 3 that would be the answer.
         told = pl.col("action_name") == pl.col(f"{task.concludes}_name")

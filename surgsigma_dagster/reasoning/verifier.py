@@ -10,6 +10,11 @@ from surgsigma_dagster.context.words import NUMBER_WORDS, seconds
 from surgsigma_dagster.schema.tables import conform
 
 LEVELS = ("perception", "relation", "context")
+# What the verifier reads of a scene, beside how long it shows and foretells.
+_LABELS = (
+    "procedure_type", "phase", "step", "action", "instruments_complete", "instruments", "tissues", "triplets",
+    "criteria", "actions", "motions",
+)  # fmt: skip
 GIVEAWAYS = r"(?i)\b(label\w*|annotat\w*|ground truth|data ?set)\b"
 RESIDUE = r"[{}]|<[^>]*>|<\||(?i:\b(?:xxx|todo|null|nan)\b)"
 _NO_INSTRUMENT = r"(?i)\bno (?:surgical )?(?:instruments?|tools?)\b"
@@ -158,6 +163,24 @@ def verify(
     `concludes`: for each task, the column of `scene` whose concept only level 3 may name, or None. A chain on a
     scene that `scene` does not hold, or of an unknown task, stays "not run".
     """
+    # A verdict depends on words and labels alone, and most scenes are like others: what is alike is judged once.
+    lasting = [pl.col("end_s") - pl.col("cutoff_s"), pl.col("cutoff_s") - pl.col("start_s")]
+    alike = scene.select("scene_id", scene_like=pl.col("scene_id").first().over(*_LABELS, *lasting))
+    rows = chains.join(alike, on="scene_id", how="left", maintain_order="left")
+    rows = rows.with_columns(like=pl.col("reasoning_id").first().over("task", "scene_like", *LEVELS, "conclusion"))
+    verdicts = _judged(
+        rows.filter(pl.col("reasoning_id") == pl.col("like")),
+        scene.join(alike, left_on="scene_id", right_on="scene_like", how="semi"),
+        concepts,
+        concludes,
+    )
+    return conform("reasoning", rows.drop("verified", "verifier_reason").join(verdicts, on="like", how="left"))
+
+
+def _judged(
+    chains: pl.DataFrame, scene: pl.DataFrame, concepts: pl.DataFrame, concludes: dict[str, str | None]
+) -> pl.DataFrame:
+    """Verdicts on `chains` of the scenes `scene_like`: like (the chain's reasoning_id), verified, verifier_reason."""
     terms = _terms(concepts)
     counted = [
         f" {word} {term}"
@@ -171,7 +194,8 @@ def verify(
     for task, column in concludes.items():
         if column:
             withheld = pl.when(pl.col("task") == task).then(pl.col(column)).otherwise(withheld)
-    known = chains.join(_allowed(scene, concepts, terms), on="scene_id", how="left", maintain_order="left")
+    known = chains.drop("scene_id").rename({"scene_like": "scene_id"})
+    known = known.join(_allowed(scene, concepts, terms), on="scene_id", how="left", maintain_order="left")
     known = known.join(
         scene.select(
             "scene_id",
@@ -233,13 +257,13 @@ def verify(
         .then(pl.lit("level 3 does not end in the answer"))
     )  # fmt: skip
     judged = pl.col("terms").is_not_null() & pl.col("task").is_in(list(concludes))
-    return conform(
-        "reasoning",
-        known.with_columns(verifier_reason=pl.when(judged).then(fault)).with_columns(
-            verified=pl.when(~judged)
-            .then(pl.lit("not run"))
-            .when(pl.col("verifier_reason").is_null())
-            .then(pl.lit("pass"))
-            .otherwise(pl.lit("fail"))
-        ),
+    verdict = pl.when(judged).then(fault)
+    return known.select(
+        like="reasoning_id",
+        verified=pl.when(~judged)
+        .then(pl.lit("not run"))
+        .when(verdict.is_null())
+        .then(pl.lit("pass"))
+        .otherwise(pl.lit("fail")),
+        verifier_reason=verdict,
     )

@@ -14,7 +14,8 @@ from typing import Any
 
 import polars as pl
 
-from surgsigma_dagster.schema.tables import SPLITS
+from surgsigma_dagster.release.sharegpt import released_path, write_conversations
+from surgsigma_dagster.release.units import Convention
 
 MEDIA = ("media", "targets")  # columns of conversations that name files
 Resolve = Callable[[str, str, str], Path]  # source, root ("lake" or "source"), path → local file
@@ -50,13 +51,19 @@ def write_release(
     folder: Path,
     conversations: pl.LazyFrame,
     reasoning: pl.LazyFrame,
+    scenes: pl.LazyFrame,
     sources: pl.DataFrame,
     resolve: Resolve,
     *,
     audience: str,
     build: Mapping[str, Any],
+    boxes: Convention = "pixel",
+    kept_ids: pl.LazyFrame | None = None,
 ) -> Released:
     """Write the release beside `folder` and swap it in. A split without conversations has no file.
+
+    `boxes` is the convention that words and data hold boxes in; `kept_ids` a column conversation_id of what to release,
+    where not everything that may be.
 
     Frames of the lake are hard links where the disk allows; images of a source are copied, so that whoever edits a
     release in place does not edit the data set.
@@ -66,27 +73,24 @@ def write_release(
     shutil.rmtree(beside, ignore_errors=True)
     (beside / "conversations").mkdir(parents=True)
     kept = conversations.filter((pl.col("status").cast(pl.String) == "accepted") & pl.col("source").is_in(names))
+    if kept_ids is not None:
+        kept = kept.join(kept_ids, on="conversation_id", how="semi")
     media = (
         pl.concat(kept.select("source", medium=column).explode("medium", empty_as_null=False) for column in MEDIA)
         .unnest("medium")
-        .select("source", "root", "path", released=_released_path(pl.col)).unique("released").sort("released").collect()
+        .select("source", "root", "path", released=released_path(pl.col)).unique("released").sort("released")
+        .collect(engine="streaming")
     )  # fmt: skip
     for source, root, path, released in media.iter_rows():
         _place(resolve(source, root, path), beside / released, link=root == "lake")
-    counts: dict[str, int] = {}
-    for split in SPLITS:
-        rows = _sharegpt(kept.filter(pl.col("split").cast(pl.String) == split), reasoning).collect()
-        counts[split] = rows.height
-        if rows.is_empty():
-            continue
-        rows.write_parquet(beside / "conversations" / f"{split}.parquet", compression="zstd")
-        rows.write_ndjson(beside / "conversations" / f"{split}.jsonl")
+    counts = write_conversations(beside / "conversations", kept, reasoning, scenes, boxes=boxes)
     by_task = (
         kept.group_by("task", "form", "source", "split").len("conversations").collect()
         .with_columns(pl.col("form", "split").cast(pl.String)).sort("task", "form", "source", "split")
     )  # fmt: skip
     manifest = {
         "audience": audience,
+        "boxes": boxes,
         "notice": "holds data that must not leave this institution" if audience == "internal" else "",
         "build": dict(build),
         "conversations": counts,
@@ -94,7 +98,7 @@ def write_release(
         "sources": [row for row in sources.sort("source").to_dicts() if row["source"] in names],
         "held_back": held,
         "files": {
-            path.relative_to(beside).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            path.relative_to(beside).as_posix(): _sha256(path)
             for path in sorted(beside.rglob("*"))
             if path.is_file()
         },
@@ -109,15 +113,9 @@ def write_release(
     return Released(sum(counts.values()), media.height, held)
 
 
-def _released_path(part: Callable[[str], pl.Expr]) -> pl.Expr:
-    """Where a file lies in the release: media/source/video/…, or the source's own path for its images.
-
-    Files of the lake are `images/source__video/…`, `clips/…` and `dense/…`; their names differ among these.
-    """
-    source = part("id").str.split("/").list.first()
-    in_lake = part("path").str.replace(r"^\w+/", "").str.replace("__", "/", literal=True)
-    in_source = pl.concat_str(source, pl.lit("/"), part("path"))
-    return pl.concat_str(pl.lit("media/"), pl.when(part("root") == "lake").then(in_lake).otherwise(in_source))
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _place(original: Path, target: Path, *, link: bool) -> None:
@@ -130,39 +128,3 @@ def _place(original: Path, target: Path, *, link: bool) -> None:
         link = False
     if not link:
         shutil.copyfile(original, target)
-
-
-def _sharegpt(conversations: pl.LazyFrame, reasoning: pl.LazyFrame) -> pl.LazyFrame:
-    """Rows as trainers read them: id, images, conversations (from, value), and what to filter by."""
-    levels = reasoning.select("reasoning_id", "perception", "relation", "context")
-    thought = pl.concat_str("perception", "relation", "context", separator="\n")
-    shown = pl.col("media").list.eval(pl.concat_str(pl.lit("<"), pl.element().struct.field("kind"), pl.lit(">\n")))
-    shown = shown.list.join("").str.replace_all("<clip>", "<video>", literal=True)
-
-    def turn(role: str, said: pl.Expr) -> pl.Expr:
-        return pl.struct(pl.lit(role).alias("from"), said.alias("value"))
-
-    spoken = [
-        turn("system", pl.col("system")),
-        turn("human", pl.concat_str(shown, "question")),
-        turn("gpt", pl.format("<think>\n{}\n</think>\n<answer>{}</answer>", thought, "answer_text")),
-    ]
-    return (
-        conversations.join(levels, on="reasoning_id", how="left")
-        .select(
-            id="conversation_id",
-            media=pl.col("media").list.eval(_released_path(pl.element().struct.field)),
-            targets=pl.col("targets").list.eval(_released_path(pl.element().struct.field)),
-            conversations=pl.concat_list(spoken),
-            task="task",
-            form=pl.col("form").cast(pl.String),
-            answer="answer",
-            source="source",
-            procedure_id="procedure_id",
-            split=pl.col("split").cast(pl.String),
-            licence="licence",
-            label_ids="label_ids",
-            template_id="template_id",
-        )
-        .sort("id")
-    )

@@ -111,6 +111,7 @@ class NativeVideo:
     patient: str | None = None  # pseudonymous id of the procedure or patient, where the source states one
     split: Split | None = None  # where the source's own tree says so
     licence: str | None = None  # where a video has its own
+    left_eye_above: bool = False  # stacked stereo footage: labels and frames are of the upper half
 
 
 @dataclass

@@ -70,6 +70,7 @@ class SourcesConfig(BaseModel):
     smoke_every: Annotated[int, Field(ge=1)] = 5  # smoke is rendered on one clear frame of so many
     model_every: Annotated[int, Field(ge=1)] = 5  # models are asked about one frame of so many
     models: list[ModelEntry] = []  # of the user, for depth or instrument masks where a source has none
+    boxes: Literal["pixel", "unit", "thousand", "grid"] = "pixel"  # how a release tells boxes, in words and data alike
     audience: Literal["public", "internal"] = "public"  # internal keeps what may not be released
 
     def entry(self, name: str) -> SourceEntry:

@@ -19,8 +19,9 @@ def fetch(root: Path) -> tuple[list[str], list[SourceError]]:
     except ImportError as error:
         raise SourceError(root, "", "yt-dlp", 'not installed: pip install "surgsigma-dagster[web]"') from error
     came, failed = [], []
+    there = {path.stem for path in root.iterdir() if path.suffix.lower() in MEDIA and path.is_file()}
     for row in manifest(root).to_dicts():
-        if any((root / f"{row['video']}{suffix}").is_file() for suffix in MEDIA):
+        if row["video"] in there:
             continue
         options = {
             "outtmpl": {"default": str(root / f"{row['video'].replace('%', '%%')}.%(ext)s")},
@@ -38,6 +39,6 @@ def fetch(root: Path) -> tuple[list[str], list[SourceError]]:
             with YoutubeDL(options) as downloader:
                 downloader.download([row["url"]])
             came.append(row["video"])
-        except YoutubeDLError as error:
+        except (YoutubeDLError, OSError) as error:
             failed.append(SourceError(MANIFEST, f"line {row['line']}", f"a video at {row['url']}", str(error)))
     return came, failed

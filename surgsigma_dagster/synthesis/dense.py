@@ -247,9 +247,6 @@ def _fitted(image: NDArray[Any], size: tuple[int, int]) -> tuple[NDArray[Any], s
     (height, width), (wanted_width, wanted_height) = image.shape, size
     if (width, height) == size:
         return image, None
-    if wanted_width == width and wanted_height == 2 * height:
-        # SCARED's video is stereo, the left eye above the right; labels are of the left.
-        return np.vstack([image, np.zeros_like(image)]), "the upper half of a stacked stereo frame"
     if abs(width * wanted_height / (height * wanted_width) - 1) > _ASPECT:
         raise ValueError(f"a picture of {wanted_width}x{wanted_height} is expected, found {width}x{height}")
     rows = (2 * np.arange(wanted_height) + 1) * height // (2 * wanted_height)

@@ -7,6 +7,7 @@ what made it; weights in files beside it are refused, since the hash would not c
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import cv2
@@ -82,10 +83,13 @@ def load(entry: ModelEntry) -> Model:
         raise SourceError(entry.path, "", f"sha256 {entry.sha256}", found)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    try:
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's errors share no other base
-        raise SourceError(entry.path, "", "an ONNX model in one file", error) from error
+    with TemporaryDirectory() as nothing:
+        # Weights outside the file would be looked for in the working folder, and no hash would cover them.
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", nothing)
+        try:
+            session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's errors share no other base
+            raise SourceError(entry.path, "", "an ONNX model in one file", error) from error
     inputs = [f"{one.name} {one.type} {one.shape}" for one in session.get_inputs()]
     if len(inputs) != 1 or session.get_inputs()[0].type != "tensor(float)":
         raise SourceError(entry.path, "inputs", "one tensor of floats", ", ".join(inputs))

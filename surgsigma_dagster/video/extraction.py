@@ -48,12 +48,14 @@ def _passes(indices: Sequence[int]) -> list[Sequence[int]]:
     return _passes(indices[:middle]) + _passes(indices[middle:])
 
 
-def extract(path: Path, indices: Sequence[int], folder: Path, *, timeout_s: float = 7200) -> list[float]:
+def extract(
+    path: Path, indices: Sequence[int], folder: Path, *, upper_half: bool = False, timeout_s: float = 7200
+) -> list[float]:
     """Write frame `i` of `path` for each of `indices` as `%06d.jpg` of its position in `indices`, from 000000.
 
     Frames count from 0 in order of presentation. Returns the decoder's timestamps, seconds from the first presented
-    frame, one a frame written: fewer than asked for where the video ends early. Raises `MediaError` where decoding
-    fails.
+    frame, one a frame written: fewer than asked for where the video ends early. `upper_half` keeps that of each frame
+    alone. Raises `MediaError` where decoding fails.
 
     `fps=` filters are not used: they invent evenly spaced frames and, on Cholec80, stand half a second off.
     """
@@ -64,19 +66,26 @@ def extract(path: Path, indices: Sequence[int], folder: Path, *, timeout_s: floa
     folder.mkdir(parents=True, exist_ok=True)
     shown: list[float] = []
     for part in _passes(indices):
-        found = _extract(path, part, folder, len(shown), timeout_s)
+        found = _extract(path, part, folder, len(shown), upper_half, timeout_s)
         shown += found
         if len(found) < len(part):
             break
     return shown
 
 
-def _extract(path: Path, indices: Sequence[int], folder: Path, first: int, timeout_s: float) -> list[float]:
-    graph = (
+def _extract(
+    path: Path, indices: Sequence[int], folder: Path, first: int, upper_half: bool, timeout_s: float
+) -> list[float]:
+    chosen = (
         ffmpeg.input(f"file:{path.resolve()}", copyts=None)
         .video.filter("setpts", "PTS-STARTPTS")
         .filter("select", _selection(indices))
         .filter("showinfo", checksum=0)
+    )
+    if upper_half:
+        chosen = chosen.filter("crop", "iw", "ih/2", 0, 0)
+    graph = (
+        chosen
         # ffmpeg expands % in the whole output path, so it runs in the folder, with a relative pattern.
         .output(
             "%06d.jpg", f="image2", start_number=first, fps_mode="passthrough", vframes=len(indices), **{"q:v": 2},

@@ -124,7 +124,7 @@ def frames_of_video(
     there = wanted.filter(pl.col("pts_s").is_not_null())
     reason, images, shown = None, {}, []
     try:
-        shown = extract(path, there["file_frame"].to_list(), folder)
+        shown = extract(path, there["file_frame"].to_list(), folder, upper_half=video.left_eye_above)
         if len(shown) < there.height:
             reason = f"decoding stopped after {len(shown)} of {there.height} frames"
         else:

@@ -193,8 +193,10 @@ def _fault(kind: str) -> pl.Expr:
         )
         # One object is not boxed twice at the very same pixels: two rows would make two instruments of it.
         same = ["video_id", "frame_index", "concept_id", "x1", "y1", "x2", "y2"]
-        first = [pl.col(name).first().over(same) for name in ("file", "locator")]
-        fault = fault.when(~pl.struct(same).is_first_distinct()).then(
+        length = pl.col("locator").str.len_chars().cast(pl.String).str.zfill(3)  # line 2 before line 10
+        place = pl.concat_str("file", length, "locator", pl.col("instance").fill_null(""), separator="\t")
+        first = [pl.col(name).sort_by(place).first().over(same) for name in ("file", "locator")]
+        fault = fault.when(place != place.min().over(same)).then(
             pl.format("repeated_box: the same box stands in {}, {}", *first)
         )
     if kind in {"intervals", "captions"}:
@@ -234,9 +236,15 @@ def _labels(kind: str, frame: pl.DataFrame) -> pl.DataFrame:
         frame = frame.with_columns(depth_path="depth_file")
     own = [name for name in _OWN if name in frame.columns]
     identity = ["source", "video_id", "file", "locator", "concept_id", "raw_value", *own]
-    frame = frame.with_columns(label_id=hashed_id(pl.lit(kind), *map(pl.col, identity)))
-    columns = list(TABLES[kind].columns())
-    merged = frame.group_by("label_id", maintain_order=True).agg(
-        pl.col(name).sum() if name == "n_rows" else pl.col(name).first() for name in columns if name != "label_id"
-    )
-    return conform(kind, merged)
+    label_id = hashed_id(pl.lit(kind), *map(pl.col, identity))
+    # As numbers, hexadecimal ids sort in the order of their text and four times as fast.
+    number = pl.col("label_id").str.to_integer(base=16, dtype=pl.UInt64)
+    frame = frame.with_columns(label_id=label_id).sort(number, maintain_order=True)
+    frame = frame.with_columns(pl.col("label_id").set_sorted())
+    if (frame["label_id"] == frame["label_id"].shift()).any():
+        frame = frame.group_by("label_id", maintain_order=True).agg(
+            pl.col(name).sum() if name == "n_rows" else pl.col(name).first()
+            for name in TABLES[kind].columns()
+            if name != "label_id"
+        )
+    return conform(kind, frame)

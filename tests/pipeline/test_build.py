@@ -7,7 +7,9 @@ import subprocess
 import time
 from pathlib import Path
 
+import cv2
 import duckdb
+import numpy as np
 import polars as pl
 import pytest
 
@@ -39,21 +41,52 @@ def test_the_samples_give_every_table_rows_but_those_they_have_no_labels_for(dem
     }  # fmt: skip
 
 
-def test_every_task_is_asked_openly_and_as_multiple_choice(demo_home: Path) -> None:
+def test_each_of_the_18_tasks_is_asked_openly_and_as_multiple_choice_where_the_answer_is_words(demo_home: Path) -> None:
     asked = query(demo_home, "SELECT DISTINCT task, form FROM conversations WHERE status = 'accepted'")
-    assert set(asked) == {(task, form) for task in tasks() for form in ("open", "multiple choice")}
+    words = {
+        "instrument_recognition", "instrument_localization", "tissue_recognition", "tissue_localization",
+        "phase_recognition", "step_recognition", "action_recognition", "triplet_recognition", "safety_assessment",
+        "image_captioning", "video_captioning", "action_remaining_prediction", "next_action_planning",
+    }  # fmt: skip
+    pictures = {
+        "instrument_segmentation", "desmoking", "depth_estimation", "next_frame_generation",
+        "conditional_video_generation",
+    }  # fmt: skip
+    assert {task for task, form in asked if form == "open"} == words | pictures == set(tasks())
+    assert {task for task, form in asked if form == "multiple choice"} == words
 
 
-def test_every_conversation_leads_to_a_native_label_and_to_a_picture(demo_home: Path) -> None:
+def test_what_a_picture_task_asks_for_is_a_file_of_its_kind(demo_home: Path) -> None:
+    """Masks are black and white in the frame's size, depth has one channel of 16 bits, clips begin as their frame."""
+    lake = demo_home / "lake"
+    asked = "SELECT media[1].path, targets[1].path FROM conversations WHERE task = '{}' ORDER BY conversation_id LIMIT 3"
+    for _, target in query(demo_home, asked.format("instrument_segmentation")):
+        mask = cv2.imread(str(lake / target), cv2.IMREAD_UNCHANGED)
+        assert mask.ndim == 2
+        assert set(np.unique(mask)) == {0, 255}
+    for _, target in query(demo_home, asked.format("depth_estimation")):
+        depth = cv2.imread(str(lake / target), cv2.IMREAD_UNCHANGED)
+        assert (depth.ndim, depth.dtype) == (2, np.uint16)
+        assert depth.max() > 60_000
+    for shown, target in query(demo_home, asked.format("conditional_video_generation")):
+        first = cv2.VideoCapture(str(lake / target)).read()[1].astype(int)
+        assert abs(first - cv2.imread(str(lake / shown)).astype(int)).mean() < 4
+
+
+def test_every_conversation_leads_to_a_native_label_and_to_its_media(demo_home: Path) -> None:
     lost = query(
         demo_home,
         """SELECT count(*) FROM (SELECT conversation_id, unnest(label_ids) AS label_id FROM conversations) c
             LEFT JOIN labels l USING (label_id) WHERE l.file IS NULL OR l.locator = ''""",
     )
     assert lost == [(0,)]
+    assert query(demo_home, "SELECT count(*) FROM conversations WHERE len(label_ids) = 0 OR len(media) = 0") == [(0,)]
     corpus = default_resources(demo_home)["corpus"]
-    media = pl.scan_parquet(demo_home / "lake/conversations/*.parquet").select("source", pl.col("media").list.first())
-    for row in media.unnest("media").unique(["source", "path"]).collect().to_dicts():
+    talk = pl.scan_parquet(demo_home / "lake/conversations/*.parquet")
+    media = pl.concat(
+        talk.select("source", medium=column).explode("medium", empty_as_null=False) for column in ("media", "targets")
+    )
+    for row in media.unnest("medium").unique(["source", "path"]).collect().to_dicts():
         root = demo_home / "lake" if row["root"] == "lake" else corpus.config_.entry(row["source"]).root
         assert (root / row["path"]).is_file()
 

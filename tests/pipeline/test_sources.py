@@ -1,7 +1,9 @@
 """Sources before a build: what lies in a folder or bucket, and everything that is wrong with it, at once."""
 
 import json
+import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,6 +84,28 @@ def test_a_folder_without_a_dataset_is_said_to_hold_none(tmp_path: Path) -> None
     assert surgsigma("sources", "detect", tmp_path, expect=1).stdout == ""
 
 
+def test_a_folder_that_may_not_be_listed_hides_nothing_beside_it() -> None:
+    disk = Path(tempfile.mkdtemp())  # tmp_path is closed to other users
+    try:
+        NATIVE["multibypass140"](disk / "bypass")
+        (disk / "lost+found").mkdir()
+        (disk / "lost+found").chmod(0)
+        disk.chmod(0o755)
+        assert [row["dataset"] for row in detected(str(disk))] == ["multibypass140"]  # imports every adapter
+        if own := os.geteuid() == 0:  # root may list everything
+            os.seteuid(65534)
+        try:
+            assert [row["dataset"] for row in detected(str(disk))] == ["multibypass140"]
+            with pytest.raises(SourceError, match="expected a folder that may be listed"):
+                detected(str(disk / "lost+found"))
+        finally:
+            if own:
+                os.seteuid(0)
+    finally:
+        (disk / "lost+found").chmod(0o700)
+        shutil.rmtree(disk)
+
+
 def test_known_defects_of_a_release_are_listed(tmp_path: Path) -> None:
     RELEASES["surgsigma_v01"](tmp_path)
     rows = json.loads(surgsigma("sources", "defects", tmp_path, "--json").stdout)["defects"]
@@ -116,6 +140,19 @@ def test_clocks_that_disagree_are_found_before_a_build(samples: Path, tmp_path: 
     assert (problem["times"], problem["example"].split(":")[0]) == (1, phases.name.removesuffix("-phase.txt"))
     assert "labels until" in problem["example"]
     assert found["sources"][0]["terms"] == "non-commercial, share-alike"
+
+
+def test_a_label_file_cut_off_between_two_lines_is_told_by_its_video(samples: Path, tmp_path: Path) -> None:
+    shutil.copytree(samples / "cholec80", tmp_path / "cholec80")
+    (tmp_path / "sources.yaml").write_text("sources:\n  - {name: ours, dataset: cholec80, root: cholec80}\n")
+    config = load_sources(tmp_path / "sources.yaml")
+    assert checked(config)["problems"] == []
+    for path in (*(tmp_path / "cholec80").glob("*_annotations/video01-*.txt"),):
+        lines = path.read_text().splitlines()
+        path.write_text("\n".join(lines[: len(lines) // 3]) + "\n")
+    (problem,) = checked(config)["problems"]
+    assert problem["problem"] == "clock_disagreement"
+    assert problem["example"].startswith("video01: labels end at ")
 
 
 def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:

@@ -292,3 +292,50 @@ def test_a_second_download_of_an_image_is_no_second_frame(name: str, tmp_path: P
     assert again["images"].equals(shown)
     if name not in IMAGES_NAMED_BY_A_DOCUMENT:
         assert {*copies} <= {*again["rejects"]["file"]}
+
+
+# Files as somebody else writes them: another header, other numbering, another clock, another unit. By dataset and file:
+# what is replaced by what, and where the error stands and what it expects.
+PSI_CSV = f"{PSI}/fold1/annotations/train.csv"
+VQLA, BYPASS = "seq_5/vqla/label/frame000_QA.txt", "labels/bern/labels_by70/BBP01.mp4.json"
+VARIANTS = [
+    ("cholec80", "tool_annotations/video01-tool.txt", ("\t", ","), "line 1", r"the header 'Frame\tGrasper"),
+    ("cholec80", "phase_annotations/video01-phase.txt", ("Frame\tPhase\n", ""), "line 1", r"the header 'Frame\tPhase'"),
+    ("m2cai16_tool", "train_dataset/tool_video_01.txt", ("25\t", "1\t"), "line 3", "frame 25 (each 25 after"),
+    ("cholect50", "labels/VID68.json", ('"fps": 1', '"fps": 25'), "/fps", "1"),
+    ("cholect50", "labels/VID68.json", ("0.25", "120.5"), "/annotations/16/0", "x as a share of the image"),
+    ("cholectrack20", "Training/VID02/vid02.json", ('"26"', '"25"'), "/annotations/25", "a frame 1, 26, 51"),
+    ("psi_ava", PSI_CSV, ("18,1", "1,18"), "line 1", "an id of steps as step_id"),
+    ("psi_ava", PSI_CSV, ("0.3", "300"), "line 1", "x2 as a share of the image"),
+    ("sar_rarp50", "train1/video_02/action_discrete.txt", (",3", ",8"), "line 6", "an id of actions"),
+    ("sar_rarp50", "train1/video_02/action_discrete.txt", ("000000006", "000000002"), "line 2", "frame 6 (each 6"),
+    ("heico", "Rectal Resection/1/RectalResection_1_Phase.csv", (",8", ",14"), "line 3", "an id of the 14 phases"),
+    ("jigsaws", "Knot_Tying/transcriptions/Knot_Tying_C002.txt", ("1 30", "0 29"), "line 1", "a frame after"),
+    ("multibypass140", BYPASS, ("13301", "13.301"), "/phases/0/start", "an integer"),
+    ("esad", "train/set1/RARP2_frame_2.txt", ("0.5 0.5 0.25 0.5", "320 240 9 5"), "line 1", "x from 0 to 1"),
+    ("grasp", "annotations/grasp_short-term_test.json", ('"phases"', '"phase"'), "/annotations/0/phases", "an integer"),
+    ("cataract1k", "annotations/case_5013/case_5013_video.csv", ("59.94005994", "25"), "line 2", "frame within"),
+    ("cataract101", "annotations.csv", (";", ","), "line 1", "the header 'VideoID;FrameNo;Phase'"),
+    ("cataract101", "videos.csv", ("500;25", "500;0"), "line 2", "frames a second as FPS"),
+    ("endovis_vqla", VQLA, ("101, 201, 301, 401", "0.1, 0.2, 0.3, 0.4"), "line 2", "pixels"),
+    ("endovis_vqla", VQLA, ("301, 401", "1901, 401"), "line 2", "pixels of an image of 1280"),
+    ("pitvis", "annotations_01.csv", ("1,3,1", "1,4,1"), "line 5", "frame 3"),
+    ("heichole", "Annotations/Action/Hei-Chole1_Annotation_Action.csv", ("3,0,0,0", "3,0,2,0"), "line 4", "0 or 1"),
+    ("autolaparo", "task1/labels/label_01.txt", ("1\t1\n", "0\t1\n"), "line 2", "frame 1"),
+    ("endoscapes", "train/annotation_ds_coco.json", ("0.3", "3"), "/images/0", "values from 0 to 1 as ds"),
+    ("ldpolypvideo", "TrainValid/Annotations/7/0012.txt", ("2\n10", "3\n10"), "line 1", "as many boxes as line 1 says"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "file", "change", "place", "expected"), VARIANTS)
+def test_a_file_of_another_convention_stops_with_what_was_expected_and_where(
+    name: str, file: str, change: tuple[str, str], place: str, expected: str, tmp_path: Path
+) -> None:
+    WRITERS[name](tmp_path)
+    content = (tmp_path / file).read_text("utf-8")
+    assert change[0] in content
+    (tmp_path / file).write_text(content.replace(*change), "utf-8")
+    error = outcome(name, tmp_path)
+    assert isinstance(error, SourceError)
+    assert error.place == place
+    assert error.expected.startswith(expected)

@@ -62,3 +62,12 @@ def test_an_entry_without_an_end_is_an_error_at_its_pointer(tmp_path: Path) -> N
         "an integer",
         "no such key",
     )
+
+
+def test_a_timeline_in_seconds_is_an_error_and_no_operation_of_seven_seconds(tmp_path: Path) -> None:
+    entries = [
+        {"start": start, "end": end, "label_name": "preparation", "label_id": 0} for start, end in ((0, 60), (60, 7062))
+    ]
+    put(tmp_path, LABEL, {"phases": entries, "steps": []})
+    with pytest.raises(SourceError, match=r"/phases/1: expected an end in milliseconds, .* found 7062"):
+        read("multibypass140", tmp_path)

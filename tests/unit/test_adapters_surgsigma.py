@@ -142,6 +142,8 @@ def test_every_defect_planted_in_a_release_of_full_size_is_counted_exactly(tmp_p
     assert counted["S5"] == (PLANTED["S5"], N_ANNOS - PLANTED["spliced"])
     assert counted["S6"] == (PLANTED["S6"], PLANTED["S6"])
     assert counted["S7"] == (PLANTED["without boxes"], N_VIDEOS)
+    (coverage,) = adapters()[NAME].defects(tmp_path).filter(pl.col("defect") == "S7")["what"]
+    assert coverage == "videos without localization; 35 have localization, 1 have masks, 50 have annos"
     assert counted["S8"] == (PLANTED["S8"], N_IMAGES)
     assert counted["S9"] == (PLANTED["twice"], N_ANNOS + PLANTED["twice"])
     labels = read(NAME, tmp_path)

@@ -1,6 +1,7 @@
 """Web video: every file has its terms in the manifest, and narration is kept word for word with its place."""
 
 import http.server
+import sys
 import threading
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 
 from surgsigma_dagster.sources.adapter import adapters, stated_licence
 from surgsigma_dagster.sources.errors import SourceError
+from surgsigma_dagster.sources.web import fetch
+from tests.pipeline.loopback import free_port
 
 from .made import footage
 from .native import put, read, rules
@@ -95,10 +98,37 @@ def test_a_licence_is_known_by_its_name_or_allows_nothing(name: str, expected: t
     assert (one.name, one.non_commercial, one.share_alike, one.no_derivatives, one.redistribution) == expected
 
 
-def test_what_the_folder_lacks_is_downloaded_as_it_is_offered(tmp_path: Path) -> None:
-    pytest.importorskip("yt_dlp", reason='needs the extra: pip install "surgsigma-dagster[web]"')
-    from surgsigma_dagster.sources.web import fetch
+def test_without_yt_dlp_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "yt_dlp", None)
+    put(tmp_path, "manifest.csv", WEB)
+    with pytest.raises(
+        SourceError, match=r'expected yt-dlp, found not installed: pip install "surgsigma-dagster\[web\]"'
+    ):
+        fetch(tmp_path)
+    assert [video.media for video in adapters()[NAME].videos(tmp_path)] == ["none", "none"]  # read all the same
 
+
+@pytest.mark.parametrize("name", ["lap_chole_01.mp4", "lap_chole_01.MKV", "lap_chole_01.mov"])
+def test_a_file_that_was_downloaded_already_is_taken_as_it_is(name: str, tmp_path: Path) -> None:
+    nobody = f"http://127.0.0.1:{free_port()}"
+    put(tmp_path, "manifest.csv", WEB.replace("https://example.org", nobody))
+    footage(tmp_path / "clip.mp4", 8).rename(tmp_path / name)
+    before = (tmp_path / name).stat()
+    came, failed = fetch(tmp_path)
+    assert came == []
+    assert [error.place for error in failed] == ["line 3"]  # the other one alone was asked for
+    assert f"expected a video at {nobody}/watch?v=2, found " in str(failed[0])
+    assert (tmp_path / name).stat() == before
+    assert [video.path for video in adapters()[NAME].videos(tmp_path)] == [name, None]
+
+
+def test_a_manifest_that_cannot_be_read_is_an_error_before_anything_is_asked_for(tmp_path: Path) -> None:
+    put(tmp_path, "manifest.csv", WEB.replace("https://example.org/watch?v=2", "the usual place"))
+    with pytest.raises(SourceError, match=r"manifest\.csv, line 3: expected an http\(s\) URL, found 'the usual place'"):
+        fetch(tmp_path)
+
+
+def test_what_the_folder_lacks_is_downloaded_as_it_is_offered(tmp_path: Path) -> None:
     served, home = tmp_path / "served", tmp_path / "home"
     served.mkdir()
     footage(served / "clip.mp4", 8)

@@ -154,12 +154,12 @@ def test_a_box_without_anything_inside_the_image_is_turned_down(given_box: tuple
 
 
 def test_the_same_box_twice_in_a_frame_is_one_instrument_and_the_repetition_is_told() -> None:
-    here = [box(1, 1, 9, 9, locator=place) for place in ("line 2", "line 7")]
+    here = [box(1, 1, 9, 9, locator=place) for place in ("line 10", "line 2")]
     elsewhere = [box(1, 1, 9, 8, locator="line 3"), box(1, 1, 9, 9, locator="line 9", frame_index=25)]
     made = harmonized(native(boxes=[*here, *elsewhere]))
     assert made["boxes"]["locator"].to_list() == ["line 2", "line 3", "line 9"]
     (row,) = made["rejects"].to_dicts()
-    assert (row["rule"], row["locator"], row["n_rows"]) == ("repeated_box", "line 7", 1)
+    assert (row["rule"], row["locator"], row["n_rows"]) == ("repeated_box", "line 10", 1)
     assert row["reason"].endswith("the same box stands in boxes.txt, line 2")
 
 

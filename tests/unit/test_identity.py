@@ -28,8 +28,11 @@ def splits(*procedures: str, seed: int = 7, chosen: dict[str, str] | None = None
 # Procedures
 
 
-def test_one_operation_in_four_datasets_is_one_procedure() -> None:
-    shown = [("cholec80", "video67"), ("cholect50", "VID67"), ("endoscapes", "1"), ("m2cai16_tool_locations", "v01")]
+def test_one_operation_in_five_datasets_is_one_procedure() -> None:
+    shown = [
+        ("cholec80", "video67"), ("cholect50", "VID67"), ("endoscapes", "1"), ("m2cai16_tool", "tool_video_01"),
+        ("m2cai16_tool_locations", "v01"),
+    ]  # fmt: skip
     assert {procedure(*video) for video in shown} == {"cholec/067"}
 
 

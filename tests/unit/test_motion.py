@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from surgsigma_dagster.context.motion import MOVES, PAIR, frame_pairs
+from surgsigma_dagster.schema.stages import Positions
 from tests.unit.made import Row, frame_row, table
 
 SOME = settings(max_examples=30, deadline=None)
@@ -37,13 +38,16 @@ def boxed(frame: int, *boxes: Box, video: str = "v", size: tuple[int, int] = (WI
     ]
 
 
-def outlined(frame: int, name: str, *corners: float, number: int = 9, instance: str | None = None) -> Row:
-    return label("v", frame, name, number) | {"polygon": list(corners), "instance": instance}
+def masked(frame: int, name: str, x: float, y: float, side: float, *, number: int = 9, parts: int = 1) -> Row:
+    """A square of pixels that a mask calls an instrument; `parts` of them hang together in themselves alone."""
+    of = label("v", frame, name, number)
+    own = {key: of[key] for key in ("frame_id", "video_id", "source", "concept_id")}
+    return own | {"area": side * side, "x": x, "y": y, "n_parts": parts, "label_ids": [of["label_id"]]}
 
 
 def pairs(shown: list[Row], boxes: list[Row], masks: list[Row] | None = None, **rest: Any) -> list[dict[str, Any]]:
-    outlines = None if masks is None else table("masks", *masks)
-    return frame_pairs(table("frames", *shown), table("boxes", *boxes), outlines, **rest).to_dicts()
+    placed = None if masks is None else pl.DataFrame(masks, schema=Positions.create_empty().schema)
+    return frame_pairs(table("frames", *shown), table("boxes", *boxes), placed, **rest).to_dicts()
 
 
 def moves(before: list[Box], after: list[Box]) -> list[tuple[str, str]]:
@@ -143,32 +147,21 @@ def test_sizes_of_two_pictures_may_differ() -> None:
     assert row["motions"] == [{"concept_id": "instrument/hook", "move": "stays where it is"}]
 
 
-# Polygons
+# Masks
 
 
-def square(x: float, y: float, half: float) -> tuple[float, ...]:
-    return (x - half, y - half, x + half, y - half, x + half, y + half, x - half, y + half)
-
-
-def test_where_there_is_no_box_the_centre_of_the_polygon_moves() -> None:
-    thin = (0, 0, 300, 0, 0, 60)  # a triangle: its centre is a third of the way, its box's is half
-    masks = [outlined(0, "hook", *thin), outlined(1, "hook", *square(100, 20, 95))]
-    (row,) = pairs(frames(0, 5), [], masks)
+def test_where_there_is_no_box_the_centre_of_the_mask_moves() -> None:
+    (row,) = pairs(frames(0, 5), [], [masked(0, "hook", 100, 20, 95), masked(1, "hook", 100, 20, 190)])
     assert row["motions"] == [{"concept_id": "instrument/hook", "move": "comes closer"}]
     assert row["label_ids"] == ["v0-9", "v1-9"]
 
 
-def test_polygons_of_one_instance_are_one_instrument_whichever_way_they_run() -> None:
-    before = [
-        outlined(0, "hook", *square(100, 240, 20), number=1, instance="a"),
-        outlined(0, "hook", *reversed(square(240, 300, 20)), number=2, instance="a"),  # at 300, 240
-    ]
-    (row,) = pairs(frames(0, 5), [], [*before, outlined(1, "hook", *square(200, 240, 28), instance="b")])
-    assert row["motions"] == [{"concept_id": "instrument/hook", "move": "stays where it is"}]
+def test_a_mask_that_may_hold_two_instruments_says_nothing_of_one() -> None:
+    assert pairs(frames(0, 5), [], [masked(0, "hook", 100, 20, 9, parts=2), masked(1, "hook", 500, 20, 9)]) == []
 
 
-def test_a_box_is_not_compared_with_a_polygon() -> None:
-    assert pairs(frames(0, 5), boxed(0, hook(100, 100)), [outlined(1, "hook", *square(500, 100, 20))]) == []
+def test_a_box_is_not_compared_with_a_mask() -> None:
+    assert pairs(frames(0, 5), boxed(0, hook(100, 100)), [masked(1, "hook", 500, 100, 40)]) == []
 
 
 # Whatever the labels

@@ -30,7 +30,8 @@ def released(
 ) -> Released:
     tables = tables or corpus()
     return write_release(
-        folder, tables["conversations"].lazy(), tables["reasoning"].lazy(), tables["sources"],
+        folder, tables["conversations"].lazy(), tables["reasoning"].lazy(), tables["scene_context"].lazy(),
+        tables["sources"],
         lambda source, root, path: lake / path, audience=audience, build={"seed": 7},
     )  # fmt: skip
 
@@ -113,7 +114,7 @@ def test_every_line_is_a_question_a_thought_and_an_answer(lake: Path, tmp_path: 
     for line in found:
         row = talk[line["id"]]
         assert [turn["from"] for turn in line["conversations"]] == ["system", "human", "gpt"]
-        assert line["conversations"][1]["value"] == "<image>\n" + row["turns"][1]["content"]
+        assert line["conversations"][1]["value"] == "<image>\n" + row["question"]
         match = re.fullmatch(
             r"<think>\n(.+)\n</think>\n<answer>(.+)</answer>", line["conversations"][2]["value"], re.DOTALL
         )
@@ -131,7 +132,7 @@ def test_every_picture_of_a_line_is_in_the_folder_under_a_relative_path(lake: Pa
     by_frame = dict(shown.iter_rows())
     images = set()
     for line in lines(out):
-        (image,) = line["images"]
+        (image,) = line["media"]
         assert not Path(image).is_absolute()
         assert ".." not in Path(image).parts
         frame = "/".join(line["id"].split("/")[2:])
@@ -165,7 +166,7 @@ def test_images_that_a_source_ships_keep_their_own_path(lake: Path, tmp_path: Pa
     tables = corpus() | {"conversations": talk.with_columns(pl.Series("media", media, talk.schema["media"]))}
     released(tmp_path / "out", lake, tables=tables)
     picture = tmp_path / "out" / "media" / "endoscapes" / "train" / "170_4250.jpg"
-    assert {line["images"][0] for line in lines(tmp_path / "out")} == {"media/endoscapes/train/170_4250.jpg"}
+    assert {line["media"][0] for line in lines(tmp_path / "out")} == {"media/endoscapes/train/170_4250.jpg"}
     assert picture.is_file()
     assert not picture.is_symlink()
 

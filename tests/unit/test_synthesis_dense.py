@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import polars as pl
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from pydantic import ValidationError
 
 from surgsigma_dagster.samples import cholecystectomy
@@ -54,8 +54,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def made(root: Path, folder: Path, frames: list[Row], masks: list[Row] = [], depths: list[Row] = [],  # noqa: B006
-         **options: Any) -> DenseImages:  # fmt: skip
+def made(
+    root: Path, folder: Path, frames: list[Row], masks: Sequence[Row] = (), depths: Sequence[Row] = (), **options: Any
+) -> DenseImages:
     return dense_images(
         table("frames", *frames), table("masks", *masks), table("depths", *depths),
         **{"seed": 7, "resolve": lambda _, path: root / path, "folder": folder, **options},
@@ -133,16 +134,6 @@ def test_instruments_are_white_and_tissue_and_thread_are_not(root: Path, tmp_pat
         ("instrument/grasper", "grasper 1", 441, 110.0, 60.0, 1, ["c"]),
         ("instrument/hook", None, 400, 69.5, 29.5, 1, ["a"]),
     ]
-
-
-def test_depth_of_the_left_eye_is_the_upper_half_of_a_stacked_frame(root: Path, tmp_path: Path) -> None:
-    depths = [label(0, "d", None, depth_path="depth.png", unit="mm", origin="measured")]
-    found = made(root, tmp_path, [frame(0, height=180)], depths=depths, smoke_every=1000)
-    depth = picture(found, "depth")
-    assert depth.dtype == np.uint16
-    assert depth.shape == (180, 160)
-    assert (depth[:90] > 0).all()
-    assert (depth[90:] == 0).all()
 
 
 def test_measured_depth_comes_before_a_models(root: Path, tmp_path: Path) -> None:
@@ -279,6 +270,19 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
         load(entry(put(tmp_path, "m.onnx", b"not a model")))
 
 
+def test_weights_that_the_hash_does_not_cover_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = numpy_helper.from_array(np.ones((1, 3, 30, 40), np.float32), "weights")
+    shown, answer = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, 30, 40]) for name in ("i", "o"))
+    graph = helper.make_graph([helper.make_node("Mul", ["i", "weights"], ["o"])], "g", [shown], [answer], [weights])
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    path = tmp_path / "m.onnx"
+    onnx.save_model(made, path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    assert (tmp_path / "weights.bin").is_file()
+    monkeypatch.chdir(tmp_path)  # where onnxruntime would find them
+    with pytest.raises(SourceError, match="expected an ONNX model in one file"):
+        load(entry(path, task="instrument_mask", instrument_classes=(0,)))
+
+
 @pytest.mark.parametrize("more", [{"sha256": "abc"}, {"licence": ""}, {"std": (1, 0, 1)}, {"weights": "m.bin"}])
 def test_an_entry_says_what_is_needed(more: Row, tmp_path: Path) -> None:
     with pytest.raises(ValidationError):
@@ -288,11 +292,9 @@ def test_an_entry_says_what_is_needed(more: Row, tmp_path: Path) -> None:
 def test_models_answer_where_sources_do_not_and_are_marked(root: Path, tmp_path: Path) -> None:
     loaded = load(entry(luminance(tmp_path / "m.onnx")))
     depths = [label(0, "d", None, depth_path="depth.png", unit="mm", origin="measured")]
-    run: Callable[[str], DenseImages] = lambda name: made(  # noqa: E731
-        root, tmp_path / name, [frame(0), frame(1), frame(2, "torn.png")], depths=depths, models={"depth": loaded},
-        smoke_every=1000, model_every=1,
-    )  # fmt: skip
-    found, again = run("a"), run("b")
+    frames = [frame(0), frame(1), frame(2, "torn.png")]
+    options = {"depths": depths, "models": {"depth": loaded}, "smoke_every": 1000, "model_every": 1}
+    found, again = (made(root, tmp_path / name, frames, **options) for name in "ab")
     assert found.rows.select("frame_id", "origin", "licence").rows() == [
         ("lab/v/000000", "measured", None), ("lab/v/000001", "model", "CC0-1.0"),
     ]  # fmt: skip

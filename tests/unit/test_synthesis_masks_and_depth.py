@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from PIL import Image
 
 from surgsigma_dagster.schema.tables import LABELS
 from surgsigma_dagster.sources.adapter import adapters
@@ -82,9 +83,7 @@ def test_mask_images_of_every_dataset_hold_what_their_labels_name(dataset: str, 
 
 
 def test_a_palette_image_is_read_by_colour_where_its_labels_name_colours(tmp_path: Path) -> None:
-    from PIL import Image
-
-    image = Image.fromarray(np.array([[0, 1], [1, 0]], np.uint8), mode="P")
+    image = Image.frombytes("P", (2, 2), bytes([0, 1, 1, 0]))
     image.putpalette([0, 0, 0, 0, 0, 255])
     image.save(tmp_path / "mask.png")
     assert class_image(tmp_path / "mask.png", [1]).tolist() == [[0, 1], [1, 0]]

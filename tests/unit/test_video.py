@@ -4,12 +4,13 @@ import re
 import time
 from pathlib import Path
 
+import cv2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from surgsigma_dagster.video import extraction
-from surgsigma_dagster.video.binary import MediaError, run
+from surgsigma_dagster.video.binary import MediaError, binary, run
 from surgsigma_dagster.video.extraction import extract
 from surgsigma_dagster.video.probe import probe
 from tests.unit.made import footage, presented, remuxed, shown_in
@@ -21,6 +22,18 @@ index_lists = st.sets(st.integers(0, 400), min_size=1, max_size=60).map(sorted)
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return footage(tmp_path_factory.mktemp("plain") / "plain.mp4", 76)
+
+
+def test_of_stacked_stereo_footage_the_left_eye_alone_is_kept(tmp_path: Path) -> None:
+    eyes = ["-filter_complex", "color=red:s=64x32:d=1[left];color=blue:s=64x32:d=1[right];[left][right]vstack"]
+    video = tmp_path / "stereo.mp4"
+    run([binary("ffmpeg"), "-v", "error", *eyes, f"file:{video}"], timeout_s=60)
+    extract(video, [0, 20], tmp_path / "frames", upper_half=True)
+    for name in ("000000.jpg", "000001.jpg"):
+        image = cv2.imread(str(tmp_path / "frames" / name))
+        assert image.shape == (32, 64, 3)
+        blue, _, red = image.reshape(-1, 3).mean(axis=0)
+        assert red > 200 > 50 > blue
 
 
 @pytest.fixture(scope="module")

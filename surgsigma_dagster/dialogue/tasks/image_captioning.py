@@ -18,10 +18,10 @@ _PARTS = {
     "acts": sentence(pl.col("acts")),
     "action": pl.format("The action under way is {}.", "action_name"),
 }  # fmt: skip
-_CAPTION = pl.concat_str([part.fill_null("") for part in _PARTS.values()], separator=" ").str.replace_all(r" +", " ")
+_CAPTION = pl.concat_str(_PARTS.values(), separator=" ", ignore_nulls=True)
 _BUT_PHASE = pl.concat_str(
-    [part.fill_null("") for name, part in _PARTS.items() if name not in {"procedure", "phase"}], separator=" "
-).str.replace_all(r" +", " ").str.strip_chars()  # fmt: skip
+    (part for name, part in _PARTS.items() if name not in {"procedure", "phase"}), separator=" ", ignore_nulls=True
+)
 _KNOWN = pl.sum_horizontal(
     pl.col("phase_name", "step_name", "instruments_said", "tissues_said", "acts", "action_name").is_not_null()
 )
@@ -44,9 +44,9 @@ TASK = Task(
         "tissues": pl.col("tissues"),
         "triplets": pl.col("triplets"),
     },
-    slots={"caption": _CAPTION.str.strip_chars()},
+    slots={"caption": _CAPTION},
     weighing=pl.lit("Taken together, what is seen and what is done place the image within the procedure."),
-    conclusion=_CAPTION.str.strip_chars(),
+    conclusion=_CAPTION,
     correct=pl.col("phase_name"),
     wrong=others("phase_pool", pl.concat_list("phase_name")),
     option_prefix=pl.lit("The procedure is in the phase "),

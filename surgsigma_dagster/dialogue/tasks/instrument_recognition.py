@@ -2,13 +2,12 @@
 
 import polars as pl
 
-from surgsigma_dagster.context.words import all_named, in_phase
+from surgsigma_dagster.context.words import in_phase
 from surgsigma_dagster.dialogue.pools import others
 from surgsigma_dagster.dialogue.task import Task
 from surgsigma_dagster.keys import hashed
 
 _N = pl.col("instruments").list.len()
-_IDS = pl.col("instruments").list.eval(pl.element().struct.field("concept_id")).list.unique().list.sort()
 _SEEN = pl.col("instrument_names").list.len()
 
 TASK = Task(
@@ -22,9 +21,9 @@ TASK = Task(
     metric="set_f1",
     negative=_N == 0,
     # Without a word on absences, an empty list is a gap; an instrument of unknown kind has no name to give.
-    eligible=((_N > 0) | pl.col("instruments_complete")) & all_named(_IDS),
+    eligible=((_N > 0) | pl.col("instruments_complete")) & pl.col("instruments_named"),
     case=pl.when(_N == 0).then(pl.lit("none")).when(_N == 1).then(pl.lit("one")).otherwise(pl.lit("many")),
-    answer={"instruments": _IDS},
+    answer={"instruments": pl.col("instrument_ids")},
     slots={"instruments": pl.col("instruments_said")},
     weighing=pl.concat_str(
         in_phase(),

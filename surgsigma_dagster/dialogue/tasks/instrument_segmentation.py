@@ -18,10 +18,7 @@ TASK = Task(
     eligible=_SEEN > 0,
     case=pl.when(_SEEN == 1).then(pl.lit("one")).otherwise(pl.lit("many")),
     answer={
-        "instruments": pl.col("instruments")
-        .list.eval(pl.element().struct.field("concept_id"))
-        .list.unique()
-        .list.sort(),
+        "instruments": pl.col("instrument_ids"),
         "mask": pl.col("instrument_mask_medium").struct.field("id"),
     },
     slots={"instruments": pl.col("instruments_the")},

@@ -2,14 +2,10 @@
 
 import polars as pl
 
-from surgsigma_dagster.context.words import all_named, in_phase
+from surgsigma_dagster.context.words import in_phase
 from surgsigma_dagster.dialogue.pools import others
 from surgsigma_dagster.dialogue.task import Task
 
-_ANNOTATED = pl.col("triplets").list.eval(
-    (pl.element().struct.field("verb").is_not_null() & pl.element().struct.field("target").is_not_null())
-    | pl.element().struct.field("verb").eq_missing(pl.lit("verb/none"))
-)
 _CASE = (
     pl.when(pl.col("n_acts") == 0)
     .then(pl.lit("idle"))
@@ -26,9 +22,7 @@ TASK = Task(
     grammar="triplets",
     metric="set_f1",
     negative=pl.col("n_acts") == 0,
-    eligible=(pl.col("triplets").list.len() > 0)
-    & _ANNOTATED.list.all()
-    & all_named(pl.col("triplets").list.eval(pl.element().struct.field("instrument"))),
+    eligible=(pl.col("triplets").list.len() > 0) & pl.col("acts_annotated") & pl.col("acts_named"),
     case=_CASE,
     answer={"triplets": pl.col("triplets")},
     slots={"triplets": pl.col("triplets_said"), "instruments": pl.col("idle")},

@@ -1,5 +1,6 @@
 """Cholec80: 80 laparoscopic cholecystectomies, a phase for each 25 fps frame, seven tools once a second."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import polars as pl
@@ -51,10 +52,10 @@ class Cholec80(Adapter):
         return self.listed(root, [phases, tools], media, "video", FRAME_RATE)
 
     def labels(self, root: Path, videos: list[NativeVideo]) -> NativeLabels:
-        """Phases and tool presences."""
-        return NativeLabels.concat(
-            self._records(root, video.video, file) for video in videos for file in video.label_files
-        )
+        """Phases and tool presences, several files at a time: 4.6 million rows are worth it."""
+        files = [(video.video, file) for video in videos for file in video.label_files]
+        with ThreadPoolExecutor() as pool:
+            return NativeLabels.concat(pool.map(lambda of: self._records(root, *of), files))
 
     def _records(self, root: Path, video: str, file: str) -> dict[str, pl.DataFrame]:
         if file.endswith("-phase.txt"):

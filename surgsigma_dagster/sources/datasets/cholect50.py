@@ -24,6 +24,7 @@ from surgsigma_dagster.sources.readers import (
     records,
     reject,
     require,
+    require_relative,
     runs,
     section,
     table,
@@ -147,7 +148,7 @@ class CholecT50(Adapter):
         rows = rows.filter(~nameless)
         yield {"triplets": rows}
         x, y, w, h = map(pl.col, BOX)
-        boxes = rows.drop_nulls("instance").with_columns(
+        boxes = require_relative(rows.drop_nulls("instance"), BOX).with_columns(
             **corners(x, y, w, h),
             field=pl.lit("instrument"),
             raw_value="raw_instrument",

@@ -73,6 +73,8 @@ def _records(root: Path, video: NativeVideo) -> Iterator[dict[str, pl.DataFrame]
     )
     numbers = (pl.col("n_sides") == 4) & pl.all_horizontal(pl.col(corners).is_not_null())
     require(boxed, numbers, "x1, y1, x2, y2", "content")
+    pixels = (pl.col("x2") > 0) & (pl.col("y2") > 0) & (pl.col("x2") <= WIDTH) & (pl.col("y2") <= HEIGHT)
+    require(boxed, pixels, f"pixels of an image of {WIDTH} x {HEIGHT}, from 1", "content")
     made = stated(boxed)
     yield {"questions": asked, **made}
     # A state and a place of one instrument come with one box.

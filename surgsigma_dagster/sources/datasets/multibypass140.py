@@ -14,9 +14,11 @@ from surgsigma_dagster.sources.readers import (
     in_order,
     listing,
     records,
+    require,
     section,
 )
 
+SHORTEST_S = 60  # no bypass is shorter: such numbers are seconds
 OVERLAYS = ("out_of_body", "severe_index")
 FIELDS = {"start": INTEGER, "end": INTEGER, "label_name": TEXT, "label_id": INTEGER}
 
@@ -70,6 +72,8 @@ class MultiBypass140(Adapter):
                     end_s=divided(pl.col("end"), 1000),
                 )
                 intervals, rejects = in_order(rows)
+                longest = intervals.sort("end").tail(1)
+                require(longest, pl.col("end_s") >= SHORTEST_S, "an end in milliseconds, past a minute", "end")
                 yield {"intervals": intervals, "rejects": rejects}
 
 

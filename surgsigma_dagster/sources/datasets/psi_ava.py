@@ -28,6 +28,7 @@ from surgsigma_dagster.sources.readers import (
     reject,
     repeats,
     require,
+    require_relative,
     runs,
     table,
     text,
@@ -155,7 +156,7 @@ def _coco_rows(root: Path, file: str) -> pl.DataFrame:
 
 
 def _csv_rows(root: Path, file: str, names: Names) -> pl.DataFrame:
-    rows = table(root, file, COLUMNS, header=False)
+    rows = require_relative(table(root, file, COLUMNS, header=False), SIDES)
     rows = on_lines(rows, pl.col("video")).with_columns(
         action_ids=pl.concat_list(ACTIONS).list.eval(pl.element().filter(pl.element() > 0)),
         instance=pl.col("instance").cast(pl.String),

@@ -25,9 +25,10 @@ class Scared(Adapter):
 
     Each `data/scene_points/scene_points%06d.tiff` is a file as a whole, counted in `depths`: x, y, z in millimetres
     from the left camera, of which z is depth; its number is the frame of rgb.mp4. Without point maps,
-    left_depth_map.tiff is the depth of frame 0. The video is stacked stereo, so depth belongs to its upper half. The
-    first point map of a keyframe is opened and must have three channels of 32 bit floats; the others must be TIFF
-    files. The clock is nominal, since frames have numbers, not times; point clouds and calibration are not read.
+    left_depth_map.tiff is the depth of frame 0. The video is stacked stereo; depth and frames are those of the left
+    eye, its upper half. The first point map of a keyframe is opened and must have three channels of 32 bit floats; the
+    others must be TIFF files. The clock is nominal, since frames have numbers, not times; point clouds and calibration
+    are not read.
     """
 
     name = "scared"
@@ -47,7 +48,10 @@ class Scared(Adapter):
         labels = matching(root, [*globs, f"dataset_*/keyframe_*/{ARCHIVE}"], rf"{KEYFRAME}/.+")
         media = matching(root, ["dataset_*/keyframe_*/data/rgb.mp4"], rf"{KEYFRAME}/data/rgb\.mp4")
         found = self.listed(root, [labels], media, "video", FRAME_RATE)
-        named = [replace(one, video=one.video.replace("/", "_"), patient=one.video.split("/")[0]) for one in found]
+        named = [
+            replace(one, video=one.video.replace("/", "_"), patient=one.video.split("/")[0], left_eye_above=True)
+            for one in found
+        ]
         return sorted(named, key=lambda one: one.video)
 
     def labels(self, root: Path, videos: list[NativeVideo]) -> NativeLabels:

@@ -298,7 +298,7 @@ def _defects(root: Path) -> pl.DataFrame:
     types = release.annos["types"].list.len().sum()
     spliced = rejects.filter(pl.col("rule") == "spliced_coordinates")
     seen = {"localization": boxes, "masks": dense.filter(pl.col("kind") == "seg"), "annos": rows}
-    covered = {what: found["video"].n_unique() for what, found in seen.items()}
+    covered = ", ".join(f"{found['video'].n_unique()} have {what}" for what, found in seen.items())
     uneven = frames.select("video").drop_nulls().unique().join(boxes.select("video").unique(), on="video", how="anti")
     strange = release.videos.filter(_beyond_cholec80())
     found = [
@@ -317,7 +317,7 @@ def _defects(root: Path) -> pl.DataFrame:
         ("S6", "frames of dense predictions whose image was never listed",
          (gone := unshipped.unique(key, maintain_order=True)), gone.height, dense.drop_nulls(key).unique(key).height,
          "left out"),
-        ("S7", f"videos without localization (of {covered})", uneven, uneven.height, frames["video"].n_unique(),
+        ("S7", f"videos without localization; {covered}", uneven, uneven.height, frames["video"].n_unique(),
          "coverage is this row"),
         ("S8", "absolute paths", (rooted := frames.filter("absolute")), rooted.height, frames.height,
          "made relative by video and frame number"),

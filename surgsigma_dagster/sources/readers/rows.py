@@ -34,6 +34,16 @@ def require(rows: pl.DataFrame, holds: pl.Expr, expected: str, found: str) -> pl
     return rows
 
 
+def require_relative(rows: pl.DataFrame, sides: Sequence[str]) -> pl.DataFrame:
+    """`rows`, or a `SourceError` at the first box whose numbers cannot be shares of an image: pixels, most likely.
+
+    Boxes that reach out of their image a little are met in published files, and clipped later.
+    """
+    for side in sides:
+        require(rows, pl.col(side).is_between(-1, 2), f"{side} as a share of the image, 0 to 1", side)
+    return rows
+
+
 def reject(
     rows: pl.DataFrame, bad: pl.Expr, rule: str, reason: str | pl.Expr, raw: str | None = None
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
