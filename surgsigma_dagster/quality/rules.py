@@ -13,6 +13,7 @@ from typing import Literal
 import polars as pl
 
 from surgsigma_dagster.dialogue.grammar import agrees, parse, told
+from surgsigma_dagster.dialogue.sampling import answer_class, counts
 from surgsigma_dagster.reasoning.verifier import RESIDUE
 from surgsigma_dagster.schema.tables import FRAME_LABELS, LABELS, TABLES, conform
 
@@ -367,6 +368,107 @@ def _parses_back(task: str, text: str, data: str | None) -> bool:
         return data is None or agrees(answer, json.loads(data))
     except (ValueError, LookupError, TypeError):  # also where the data have not the task's shape
         return False
+
+
+@rule("conversation_counts", checked=("conversation_counts", "conversations", "selection"))
+def counts_add_up(tables: Tables) -> pl.LazyFrame:
+    """The counts by task, source, specialty, split and form are those of the rows, and each row is kept or is not."""
+    by = ["task", "source", "specialty", "split", "form"]
+    told, found = (
+        table.with_columns(pl.col("split", "form").cast(pl.String)).select(*by, "n", "n_kept")
+        for table in (
+            tables["conversation_counts"],
+            counts(tables["conversations"], tables["selection"], tables["sources"]),
+        )
+    )
+    off = told.join(found, on=by, how="full", coalesce=True, nulls_equal=True).filter(
+        ~(pl.col("n").eq_missing(pl.col("n_right")) & pl.col("n_kept").eq_missing(pl.col("n_kept_right")))
+    )
+    key = pl.concat_str(pl.col(by).fill_null("?"), separator=", ")
+    pairs = [(pl.col(name).fill_null(0), pl.col(f"{name}_right").fill_null(0)) for name in ("n", "n_kept")]
+    (n, rows), (n_kept, rows_kept) = pairs
+    undecided = tables["conversations"].join(tables["selection"], on="conversation_id", how="anti")
+    unknown = tables["selection"].join(tables["conversations"], on="conversation_id", how="anti")
+    return pl.concat(
+        [
+            off.select(example=pl.format("{}: {} ({} kept), rows {} ({} kept)", key, n, n_kept, rows, rows_kept)),
+            *(
+                rows.select(example=pl.format("{}: {}", "conversation_id", pl.lit(what)))
+                for rows, what in ((undecided, "not decided on"), (unknown, "no such conversation"))
+            ),
+        ]
+    )
+
+
+@rule("selection", checked=("selection", "conversations", "sampling_policy"))
+def sampling_keeps_its_word(tables: Tables) -> pl.LazyFrame:
+    """What is kept for training is within the policy's caps and as far apart as it says; nothing else is left out."""
+    rows = (
+        tables["conversations"]
+        .select(
+            "conversation_id", "task", "scene_id", "video_id", "form", "status", "split", klass=answer_class()
+        )
+        .join(tables["selection"].select("conversation_id", "kept"), on="conversation_id")
+    )  # fmt: skip
+    train = pl.col("split").cast(pl.String) == "train"
+    accepted = pl.col("status").cast(pl.String) == "accepted"
+    kept = rows.filter("kept", train).join(tables["sampling_policy"], on="task")
+    enough = pl.len().over("task") > pl.col("at_least")  # below that, only the cap of the task holds
+    by_task = kept.group_by("task").agg(n=pl.len(), limit=pl.col("conversations").first())
+    by_video = kept.filter(enough).group_by("task", "video_id").agg(
+        n=pl.len(), limit=pl.col("conversations_a_video").first()
+    )  # fmt: skip
+    near = (
+        kept.filter(enough)
+        .filter(pl.col("form").cast(pl.String) == "open", pl.col("seconds_between") > 0)
+        .join(tables["scene_context"].select("scene_id", "start_s"), on="scene_id")
+        .sort("task", "video_id", "klass", "start_s")
+        .filter(pl.col("start_s").diff().over("task", "video_id", "klass") < pl.col("seconds_between") - 1e-3)
+    )
+    return pl.concat(
+        [
+            rows.filter("kept", ~accepted).select(example=pl.format("{}: rejected, and kept", "conversation_id")),
+            rows.filter(~train, accepted, ~pl.col("kept")).select(
+                example=pl.format("{}: left out of {}", "conversation_id", pl.col("split").cast(pl.String))
+            ),
+            *(
+                found.filter(pl.col("n") > pl.col("limit")).select(
+                    example=pl.format("{}: {} kept, cap {}", pl.concat_str(key, separator=" of "), "n", "limit")
+                )
+                for found, key in ((by_task, ["task"]), (by_video, ["task", "video_id"]))
+            ),
+            near.select(example=pl.format("{}: less than {} s after the last", "conversation_id", "seconds_between")),
+        ]
+    )
+
+
+@rule("conversations", checked=("conversations", "scene_context", "selection"))
+def negatives_are_kept(tables: Tables) -> pl.LazyFrame:
+    """Where labels say that no instrument is in view, a conversation says so; no task loses all of its negatives."""
+    nothing = pl.col("instruments_complete") & (pl.col("instruments").list.len() == 0)
+    said = tables["conversations"].filter("negative", pl.col("task") == "instrument_recognition")
+    unsaid = (
+        tables["scene_context"]
+        .filter(pl.col("kind").cast(pl.String) == "frame", nothing)
+        .join(tables["frames"].filter(_available()), on="frame_id", how="semi")
+        .join(said, on="scene_id", how="anti")
+    )
+    lost = (
+        tables["conversations"]
+        .filter("negative", pl.col("status").cast(pl.String) == "accepted")
+        .select("conversation_id", "task")
+        .join(tables["selection"].select("conversation_id", "kept"), on="conversation_id")
+        .join(tables["sampling_policy"].filter(pl.col("negatives") > 0), on="task", how="semi")
+        .group_by("task")
+        .agg(pl.col("kept").any(), n=pl.len())
+        .filter(~pl.col("kept"))
+    )
+    return pl.concat(
+        [
+            unsaid.select(example=pl.format("{}: no instrument, and no conversation says so", "scene_id")),
+            lost.select(example=pl.format("{}: none of {} negatives is kept", "task", "n")),
+        ]
+    )
 
 
 @rule("conversations", checked=("conversations", "frames", "clips", "dense_images"))

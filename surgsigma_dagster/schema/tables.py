@@ -449,6 +449,63 @@ class Conversations(dy.Schema):
     status = dy.Enum(["accepted", "rejected"], description="Rejected: its reasoning failed the verifier")
 
 
+class SamplingPolicy(dy.Schema):
+    """What is kept of each task for training; null is no limit."""
+
+    task = _text("Task", primary_key=True)
+    version = dy.Int64(min=1, description="Version of the policy file")
+    seconds_between = dy.Float64(min=0, description="Between scenes of one video with the same answer")
+    near_duplicate_bits = dy.Int64(
+        nullable=True, description="Of 64: frames in a row whose perceptual hashes differ in no more are one"
+    )
+    class_ratio = dy.Float64(
+        nullable=True, min=1, description="Most scenes with one answer, against the median over answers"
+    )
+    negatives = dy.Float64(min=0, max=1, description="Largest share of scenes whose true answer is that there is none")
+    multiple_choice = dy.Float64(min=0, max=1, description="Largest share of conversations with options")
+    conversations_a_video = dy.Int64(nullable=True, min=1, description="Most conversations of one video")
+    conversations = dy.Int64(nullable=True, min=1, description="Most conversations")
+    at_least = dy.Int64(min=0, description="Conversations that no other rule goes below")
+
+
+class Selection(dy.Schema):
+    """Which conversations are kept, and which rule took the others."""
+
+    conversation_id = _text("Conversation", primary_key=True)
+    kept = dy.Bool(description="Part of exports")
+    rule = _maybe("Why not: rejected, or a key of the sampling policy; null where kept")
+
+
+class SamplingEffect(dy.Schema):
+    """The training split before and after each rule of the sampling policy, and after all of them."""
+
+    task = _text("Task", primary_key=True)
+    form = dy.Enum(["open", "multiple choice", "multi turn"], primary_key=True, description="How it is asked")
+    rule = _text("A rule that took something, or `all`", primary_key=True)
+    n_before = dy.Int64(min=0, description="Conversations before the rule")
+    n_after = dy.Int64(min=0, description="Conversations after it")
+    negatives_before = dy.Float64(nullable=True, min=0, max=1, description="Share whose answer is that there is none")
+    negatives_after = dy.Float64(nullable=True, min=0, max=1, description="The same after it")
+    multiple_choice_before = dy.Float64(nullable=True, min=0, max=1, description="Share of the task, of all forms")
+    multiple_choice_after = dy.Float64(nullable=True, min=0, max=1, description="The same after it")
+    n_classes_before = dy.Int64(min=0, description="Different answers, coordinates aside; 0 where none is a class")
+    n_classes_after = dy.Int64(min=0, description="The same after it")
+    commonest_before = dy.Float64(nullable=True, min=0, max=1, description="Share of the commonest answer")
+    commonest_after = dy.Float64(nullable=True, min=0, max=1, description="The same after it")
+
+
+class ConversationCounts(dy.Schema):
+    """How many conversations there are; the sums are the numbers of rows."""
+
+    task = _text("Task", primary_key=True)
+    source = _text("Source id", primary_key=True)
+    specialty = _text("Clinical specialty of the source", primary_key=True)
+    split = dy.Enum(SPLITS, primary_key=True, description="Split of the procedure")
+    form = dy.Enum(["open", "multiple choice", "multi turn"], primary_key=True, description="How it is asked")
+    n = dy.Int64(min=1, description="Conversations")
+    n_kept = dy.Int64(min=0, description="Those of them that are kept")
+
+
 class Rejects(dy.Schema):
     """Every native row or unit that made no label, frame or conversation, and why."""
 
@@ -518,6 +575,10 @@ TABLES: dict[str, type[dy.Schema]] = {
     "scene_context": SceneContext,
     "reasoning": Reasoning,
     "conversations": Conversations,
+    "sampling_policy": SamplingPolicy,
+    "selection": Selection,
+    "sampling_effect": SamplingEffect,
+    "conversation_counts": ConversationCounts,
     "rejects": Rejects,
     "qa_results": QaResults,
     "builds": Builds,

@@ -17,6 +17,7 @@ from surgsigma_dagster.context.words import in_words
 from surgsigma_dagster.dialogue.engine import instantiate
 from surgsigma_dagster.dialogue.media import with_media
 from surgsigma_dagster.dialogue.pools import with_pools
+from surgsigma_dagster.dialogue.sampling import Sampling, counted, default_sampling, effect, sampled
 from surgsigma_dagster.dialogue.task import tasks
 from surgsigma_dagster.identity.procedures import procedure_of, split_of
 from surgsigma_dagster.reasoning.grounded import chains
@@ -309,7 +310,7 @@ def corpus() -> dict[str, pl.DataFrame]:
     words = with_media(words, frames, empty("dense_images"), empty("clips")).with_columns(
         licence=pl.lit("CC-BY-NC-SA-4.0")
     )
-    return {
+    tables = {
         **{name: empty(name) for name in TABLES if name not in {"qa_results", "builds"}},
         **made,
         "sources": table("sources", source_row("cholect50"), source_row("endoscapes"), source_row(
@@ -323,6 +324,22 @@ def corpus() -> dict[str, pl.DataFrame]:
         "reasoning": verified(reasoned(scenes, words), scenes),
         "conversations": pl.concat([instantiate(words, task, seed=7) for task in tasks().values()]),
     }  # fmt: skip
+    return tables | decided(tables)
+
+
+def decided(tables: Mapping[str, pl.DataFrame], policy: Sampling | None = None) -> dict[str, pl.DataFrame]:
+    """What sampling makes of a corpus: policy, selection, effect and counts."""
+    policy = policy or default_sampling()
+    talk, scenes, frames, sources = (
+        tables[name].lazy() for name in ("conversations", "scene_context", "frames", "sources")
+    )
+    selection = sampled(talk, scenes, frames, policy, seed=7)
+    return {
+        "sampling_policy": policy.table(),
+        "selection": selection,
+        "sampling_effect": effect(talk, selection.lazy()),
+        "conversation_counts": counted(talk, selection.lazy(), sources),
+    }
 
 
 def source_row(source: str, **facts: object) -> Row:
