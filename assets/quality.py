@@ -3,7 +3,7 @@
 import dagster as dg
 import polars as pl
 
-from surgsigma_dagster.assets.dialogue import conversations
+from surgsigma_dagster.assets.dialogue import selection
 from surgsigma_dagster.assets.harmonization import basic_actions
 from surgsigma_dagster.assets.ingestion import OWNERS
 from surgsigma_dagster.metadata import column_schema, markdown_table, of_table
@@ -13,7 +13,7 @@ GROUP = "quality"
 
 
 @dg.asset(
-    group_name=GROUP, owners=OWNERS, deps=[conversations], kinds={"parquet"},
+    group_name=GROUP, owners=OWNERS, deps=[selection], kinds={"parquet"},
     metadata={"dagster/column_schema": column_schema("rejects")},
 )  # fmt: skip
 def rejects(corpus: Corpus) -> dg.MaterializeResult:

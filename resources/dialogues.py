@@ -10,7 +10,9 @@ from surgsigma_dagster.context.words import in_words
 from surgsigma_dagster.dialogue.engine import instantiate
 from surgsigma_dagster.dialogue.media import with_media
 from surgsigma_dagster.dialogue.pools import with_pools
+from surgsigma_dagster.dialogue.sampling import counted, default_sampling, effect, read_sampling, sampled
 from surgsigma_dagster.dialogue.task import tasks
+from surgsigma_dagster.dialogue.turns import several_turns
 from surgsigma_dagster.keys import frame_id, unit_key
 from surgsigma_dagster.quality.rejects import reject_rows
 from surgsigma_dagster.reasoning.grounded import chains
@@ -146,8 +148,29 @@ class Dialogues(dg.ConfigurableResource):
             verdicts = lake.read("reasoning", keys).select("reasoning_id", verified=pl.col("verified").cast(pl.String))
             accepted = pl.col("verified").fill_null("not run") == "pass"
             made = made.join(verdicts, on="reasoning_id", how="left").with_columns(
-                status=pl.when(accepted).then(pl.lit("accepted")).otherwise(pl.lit("rejected"))
+                status=pl.when(accepted)
+                .then(pl.lit("accepted"))
+                .otherwise(pl.lit("rejected"))
+                .cast(made["status"].dtype)
             )
-            return {"conversations": made.drop("verified")}
+            made = made.drop("verified")
+            return {"conversations": pl.concat([made, several_turns(words, made, seed=seed)])}
 
         return lake.rebuild("conversations", units, ("conversations",), make, batch=16)
+
+    def write_selection(self) -> pl.DataFrame:
+        """What is kept for training: tables `sampling_policy`, `selection`, `sampling_effect`, `conversation_counts`.
+
+        Returns the effect. Raises `SourceError` for a policy file that cannot be used.
+        """
+        corpus = self.corpus
+        config, lake = corpus.config_, corpus.lake
+        policy = read_sampling(config.sampling) if config.sampling else default_sampling()
+        corpus.write_whole("sampling_policy", policy.table())
+        talk = lake.scan("conversations")
+        corpus.write_whole(
+            "selection", sampled(talk, lake.scan("scene_context"), lake.scan("frames"), policy, seed=config.seed)
+        )
+        selection = lake.scan("selection")
+        corpus.write_whole("conversation_counts", counted(talk, selection, lake.scan("sources")))
+        return corpus.write_whole("sampling_effect", effect(talk, selection))

@@ -45,6 +45,7 @@ class Outputs(dg.ConfigurableResource):
             corpus.media_file,
             audience=corpus.config_.audience,
             boxes=corpus.config_.boxes,
+            kept_ids=corpus.lake.scan("selection").filter("kept").select("conversation_id"),
             build={
                 "code_version": builds["code_version"][0],
                 "seed": corpus.config_.seed,

@@ -18,6 +18,7 @@ _ASSET = {
     "aliases": "vocabulary",
     "builds": "unified_tables",
     "concepts": "vocabulary",
+    "conversation_counts": "selection",
     "label_conflicts": "agreements",
     "source_overlaps": "procedures",
 }

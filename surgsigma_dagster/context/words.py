@@ -63,26 +63,28 @@ def in_phase() -> pl.Expr:
 
 def seconds(value: pl.Expr) -> pl.Expr:
     """A duration as English: `1 second`, `10 seconds`, `2.5 seconds`."""
-    tenths = (value * 10).round()
-    whole = tenths % 10 == 0
-    number = pl.when(whole).then((tenths / 10).cast(pl.Int64).cast(pl.String)).otherwise((tenths / 10).cast(pl.String))
-    return pl.concat_str(number, pl.when(tenths == 10).then(pl.lit(" second")).otherwise(pl.lit(" seconds")))
+    tenths = (value * 10).round().cast(pl.Int64)
+    rest = pl.when(tenths % 10 == 0).then(pl.lit("")).otherwise(pl.format(".{}", tenths % 10))
+    return pl.concat_str(
+        tenths // 10, rest, pl.when(tenths == 10).then(pl.lit(" second")).otherwise(pl.lit(" seconds"))
+    )
 
 
 def in_words(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
     """`scene` (rows of `scene_context`) with phrases beside it.
 
     Added columns, all nullable text unless said: procedure_name; phase_name, phase_definition, step_name,
-    step_definition, action_name, action_definition; instruments_said (`a grasper and two hooks`), masked_the
-    (`the grasper and the hooks`: what an instrument mask covers), masked_ids (list), n_masked, instrument_names (list),
-    instrument_ids (list, each once), instruments_named (none of unknown kind), placed (`a hook in the upper left`), placed_all (the same, where every instrument has a box),
-    areas (list), looks (sentences), boxes (`hook (369,0),(877,567); …`), n_boxes; tissues_said, tissue_names (list),
-    n_tissues, tissue_boxes, n_tissue_boxes, tissue_areas (list); acts (`the hook is dissecting the gallbladder; …`,
-    targets where they are known), triplets_said (those with a target), n_acts (their number), acts_annotated (every
-    verb and target is), acts_named (no instrument of unknown kind), first_doing (`the hook is dissecting the`),
-    first_target, target_names (list), idle (`the grasper`), idle_is (`is`, `are`); criteria_said (`Criterion 1: Yes.
-    …`), n_met, n_judged; of pairs motion_said (sentences); of footage action_names (list), sequence (`dissection,
-    then clipping`), story (sentences); ahead_said (`3 seconds`, from the cutoff to the end).
+    step_definition, action_name, action_definition; instruments_said (`a grasper and two hooks`), masked_the (`the
+    grasper and the hooks`: what an instrument mask covers), masked_ids (list), n_masked, instrument_names (list),
+    instrument_ids (list, each once), instruments_named (none of unknown kind), placed (`a hook in the upper left`),
+    placed_all (the same, where every instrument has a box), areas (list), looks (sentences), boxes (`hook
+    (369,0),(877,567); …`), n_boxes; tissues_said, tissue_names (list), n_tissues, tissue_boxes, n_tissue_boxes,
+    tissue_areas (list); acts (`the hook is dissecting the gallbladder; …`, targets where they are known),
+    triplets_said (those with a target), n_acts (their number), acts_annotated (every verb and target is),
+    acts_named (no instrument of unknown kind), first_doing (`the hook is dissecting the`), first_target,
+    target_names (list), idle (`the grasper`), idle_is (`is`, `are`); criteria_said (`Criterion 1: Yes. …`), n_met,
+    n_judged; of pairs motion_said (sentences); of footage action_names (list), sequence (`dissection, then
+    clipping`), story (sentences); ahead_said (`3 seconds`, from the cutoff to the end).
     """
     rows = scene
     for column in ("procedure_type", "phase", "step", "action"):

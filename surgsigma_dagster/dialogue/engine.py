@@ -180,6 +180,7 @@ def _conversations(rows: pl.LazyFrame, task: Task, seed: int, form: str) -> pl.L
         "answer_text": answered,
         "answer": pl.struct(*(value.alias(name) for name, value in answer.items())).struct.json_encode(),
         "negative": task.negative,
+        "pseudo_label": _by_model(task),
         "reasoning_id": pl.concat_str(pl.lit(f"{task.name}/"), "scene_id"),
         "template_id": template,
         "licence": _licence(task),
@@ -200,6 +201,11 @@ def _media(names: tuple[str, ...]) -> pl.Expr:
         return pl.concat_list(f"{name}_medium" for name in names)
     # concat_list takes microseconds a row to make lists of one struct; reshaping takes none.
     return pl.col(f"{names[0]}_medium").reshape((-1, 1)).arr.to_list()
+
+
+def _by_model(task: Task) -> pl.Expr:
+    made = [pl.col(f"{name}_origin") == "model" for name in task.targets if name in ("instrument_mask", "depth")]
+    return pl.any_horizontal(made).fill_null(False) if made else pl.lit(False)
 
 
 def _licence(task: Task) -> pl.Expr:

@@ -228,6 +228,7 @@ def _conversations(
             pl.lit(f"{chain}@{chains().version}"), *(f"template_{k}" for k in range(len(turns))), separator=" "
         ),
         "status": pl.lit("accepted"),
+        "pseudo_label": pl.lit(False),
     }
     # Every conversation on a scene stands on the scene's labels: the union of the turns' labels is those of the scene.
     return (

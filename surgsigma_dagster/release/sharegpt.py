@@ -96,6 +96,7 @@ def sharegpt(
         task="task",
         form=pl.col("form").cast(pl.String),
         answer="answer",
+        pseudo_label="pseudo_label",
         source="source",
         procedure_id="procedure_id",
         split=pl.col("split").cast(pl.String),

@@ -68,6 +68,9 @@ LINEAGE: dict[str, dict[str, list[str]]] = {
         "procedure_id": ["procedures.procedure_id"],
         "label_ids": [f"{kind}.label_id" for kind in ("intervals", "presences", "boxes", "triplets", "criteria")],
     },
+    "selection": {
+        "kept": ["conversations.split", "conversations.answer", "scene_context.start_s", "frames.perceptual_hash"],
+    },
     "reasoning": {
         "perception": ["scene_context.instruments", "scene_context.tissues", "vocabulary.appearance"],
         "relation": ["scene_context.triplets", "scene_context.action"],

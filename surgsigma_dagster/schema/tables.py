@@ -442,6 +442,7 @@ class Conversations(dy.Schema):
     answer_text = _text("Its answer as text", min_length=1)
     answer = _text("Answer as structured data, JSON", min_length=2)
     negative = dy.Bool(description="The true answer is that there is none")
+    pseudo_label = dy.Bool(description="A model made what is asked for: never ground truth")
     reasoning_id = _text("Reasoning")
     label_ids = dy.List(dy.String(), description="Labels that the answer stands on")
     template_id = _text("Task, template file version and numbers of the phrasings")

@@ -192,7 +192,7 @@ def _encode(
         .filter("setpts", "PTS-STARTPTS")
         .output(
             part.name, f="mp4", vframes=len(part.shown), fps_mode="passthrough", enc_time_base=f"1/{_TICKS}",
-            video_track_timescale=_TICKS, vcodec="libx264", crf=18, preset="fast", pix_fmt="yuv420p",
+            video_track_timescale=_TICKS, vcodec="libx264", crf=18, preset="veryfast", pix_fmt="yuv420p",
             bf=0,  # no reordering: the file needs no edit list to begin at 0
             threads=1, movflags="+faststart", fflags="+bitexact", map_metadata=-1, map_chapters=-1, write_tmcd=0,
             **{"flags:v": "+bitexact", "bsf:v": clean},
