@@ -5,8 +5,8 @@ Severity says what a failure means: `error`, a release would be wrong; `warning`
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from itertools import chain
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 import polars as pl
