@@ -98,9 +98,7 @@ def write_release(
         "sources": [row for row in sources.sort("source").to_dicts() if row["source"] in names],
         "held_back": held,
         "files": {
-            path.relative_to(beside).as_posix(): _sha256(path)
-            for path in sorted(beside.rglob("*"))
-            if path.is_file()
+            path.relative_to(beside).as_posix(): _sha256(path) for path in sorted(beside.rglob("*")) if path.is_file()
         },
     }
     (beside / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", "utf-8")

@@ -41,7 +41,9 @@ def said(scenes: pl.DataFrame) -> pl.DataFrame:
     """Conversations on where instruments are, with their reasoning, in pixels."""
     task, words = tasks()["instrument_localization"], worded(scenes)
     levels = chains(words, task).select("reasoning_id", "perception", "relation", "context")
-    return instantiate(words, task, seed=7).sort("conversation_id").join(levels, on="reasoning_id", maintain_order="left")
+    return (
+        instantiate(words, task, seed=7).sort("conversation_id").join(levels, on="reasoning_id", maintain_order="left")
+    )
 
 
 def told(scenes: pl.DataFrame, boxes: Convention, earlier: list[Row] | None = None) -> list[dict[str, Any]]:
@@ -99,13 +101,19 @@ def test_cells_are_those_that_the_words_tell(listed: list[Row]) -> None:
 @pytest.mark.parametrize("boxes", CONVENTIONS)
 def test_nothing_is_left_of_pixels_in_words_answers_reasoning_and_earlier_turns(boxes: Convention) -> None:
     one = {"instruments": [instrument("hook", 369.4, 0, 853.9, 280.2)], "instruments_complete": True}
-    turn = {"task": "instrument_localization", "question": "Where, in pixels?", "answer": "Box: hook (369,0),(854,280)."}
+    turn = {
+        "task": "instrument_localization",
+        "question": "Where, in pixels?",
+        "answer": "Box: hook (369,0),(854,280).",
+    }
     for row in told(scene(*[one] * 120), boxes, [turn]):
         before = [text for turn in row["earlier"] for text in (turn["question"], turn["answer"])]
         whole = " ".join([row["system"], *(row[text] for text in TEXTS), *before, row["answer"]])
         assert "pixel" not in whole
         assert not re.search(r"\b(369|369\.4|853\.9|854,|280\.2)\b", whole.replace("[854,480]", ""))
-        place = {"unit": "(0.433,0.000),(1.000,0.584)", "thousand": "(433,0),(1000,584)", "grid": "(upper right)"}[boxes]
+        place = {"unit": "(0.433,0.000),(1.000,0.584)", "thousand": "(433,0),(1000,584)", "grid": "(upper right)"}[
+            boxes
+        ]
         assert place in row["earlier"][0]["answer"]
         assert row["context"].endswith(f"Located: hook {place}.")
 
