@@ -57,10 +57,11 @@ def in_phase() -> pl.Expr:
 
 def seconds(value: pl.Expr) -> pl.Expr:
     """A duration as English: `1 second`, `10 seconds`, `2.5 seconds`."""
-    tenths = (value * 10).round()
-    whole = tenths % 10 == 0
-    number = pl.when(whole).then((tenths / 10).cast(pl.Int64).cast(pl.String)).otherwise((tenths / 10).cast(pl.String))
-    return pl.concat_str(number, pl.when(tenths == 10).then(pl.lit(" second")).otherwise(pl.lit(" seconds")))
+    # Digits of whole numbers: polars divides by multiplying, and 583 / 10 would be said as 58.300000000000004.
+    tenths = (value * 10).round().cast(pl.Int64)
+    part = pl.when(tenths % 10 == 0).then(pl.lit("")).otherwise(pl.concat_str(pl.lit("."), tenths % 10))
+    unit = pl.when(tenths == 10).then(pl.lit(" second")).otherwise(pl.lit(" seconds"))
+    return pl.concat_str(tenths // 10, part, unit)
 
 
 def in_words(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
