@@ -3,14 +3,15 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from surgsigma_dagster.samples import write_samples
 from surgsigma_dagster.video.binary import binary
 
 # The same examples on every machine: a run that is red today and green tomorrow helps nobody. Search with
-# `pytest --hypothesis-profile=search`.
-settings.register_profile("suite", derandomize=True, deadline=None, print_blob=True)
+# `pytest --hypothesis-profile=search`, which also shrinks what it finds: minutes that a suite has not.
+_PHASES = (Phase.explicit, Phase.generate)
+settings.register_profile("suite", derandomize=True, deadline=None, print_blob=True, phases=_PHASES)
 settings.register_profile("search", max_examples=2000, deadline=None)
 settings.load_profile("suite")
 

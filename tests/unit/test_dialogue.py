@@ -90,7 +90,10 @@ def true_options(task: str, frame: dict[str, Any]) -> list[str]:
     if task == "safety_assessment":
         met = ["Yes" if entry["met"] else "No" for entry in frame["criteria"]]
         return [" ".join(f"Criterion {number}: {word}." for number, word in enumerate(met, 1))]
-    (entry,) = [entry for entry in frame["instruments"] if entry["x1"] is not None]
+    if task == "tissue_recognition":
+        return [NAMES[entry["concept_id"]] for entry in frame["tissues"]]
+    seen = frame["tissues" if task == "tissue_localization" else "instruments"]
+    (entry,) = [entry for entry in seen if entry["x1"] is not None]
     column = min(int((entry["x1"] + entry["x2"]) / 2 / 854 * 3), 2)
     line = min(int((entry["y1"] + entry["y2"]) / 2 / 480 * 3), 2)
     cell = f"{['upper', 'middle', 'lower'][line]} {['left', 'centre', 'right'][column]}"

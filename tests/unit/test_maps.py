@@ -18,7 +18,7 @@ from surgsigma_dagster.vocabulary.maps import (
 )
 
 TEN = {
-    "aspiration", "clipping", "coagulation", "dissection", "knot-tying", "needle grasping", "needle puncture",
+    "aspiration", "clipping", "coagulation", "dissection", "knot tying", "needle grasping", "needle puncture",
     "packaging", "suture pulling", "tissue retraction",
 }  # fmt: skip
 
