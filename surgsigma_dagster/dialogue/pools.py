@@ -46,7 +46,7 @@ def with_pools(words: pl.DataFrame, aliases: pl.DataFrame, concepts: pl.DataFram
         )
         pools = pools.join(pool, on="source", how="left")
     basic = concepts.filter(pl.col("concept_id").is_in(basic_actions()["basic_action_id"].unique().implode()))
-    fixed = {"area": AREAS, "verdict": VERDICTS, "action": basic["name"].sort()}
+    fixed = {"area": AREAS, "verdict": VERDICTS, "action": basic["name"].sort().to_list()}
     return words.join(pools, on="source", how="left", maintain_order="left").with_columns(
         pl.lit(_SEPARATOR.join(names)).alias(f"{name}_pool") for name, names in fixed.items()
     )
