@@ -5,8 +5,8 @@
 Stages run one after the other, each a process of its own, on labels as `corpus` makes them: reasoning (three levels,
 verified), conversations, export (JSONL and Parquet a split), tables (DuckDB), qa (every rule). Ratios compare the
 instantiation of one task, phase recognition, at a twentieth of the size, with Hugging Face `datasets.map` (extra
-`bench`) and a plain Python loop, each from a Parquet file of labels to an Arrow file as `map` leaves it, the same text
-in every row; and with the floor, that is writing the same finished rows as Parquet. Exits 1 where a target is missed.
+`bench`) and a plain Python loop, each from labels in memory to an Arrow file as `map` leaves it, the same in every
+column of every row; and with the floor, that is writing the finished rows as Parquet. Exits 1 where a target is missed.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,6 @@ import corpus
 import duckdb
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from surgsigma_dagster.context.words import in_words
 from surgsigma_dagster.dialogue.engine import instantiate
@@ -186,28 +185,52 @@ def run_stages(folder: Path, size: float) -> dict[str, dict[str, Any]]:
     return found
 
 
-# Ratios: one task, from a Parquet file of labels to a Parquet file of conversations.
+# Ratios: one task, from labels in memory to a file of conversations.
 
 PHASE = replace(tasks()["phase_recognition"], correct=None)  # the open form alone
 READ = ["scene_id", "video_id", "source", "procedure_id", "procedure_type", "split", "cutoff_s", "phase", "label_ids"]
 
 
-def _instantiated(labels: Path) -> pl.DataFrame:
-    words = with_pools(in_words(pl.read_parquet(labels), concepts()), _KNOWN, concepts())
-    media = with_media(
-        words, pl.read_parquet(labels.with_name("frames.parquet")), empty("dense_images"), empty("clips")
-    )
+@dataclass(frozen=True)
+class Labels:
+    """The same labels of one task, as each way begins with them."""
+
+    scenes: pl.DataFrame
+    frames: pl.DataFrame
+    rows: list[dict[str, Any]]
+    dataset: Any  # of `datasets`
+    finished: pl.DataFrame  # what the engine makes of them
+
+    @staticmethod
+    def of(size: float) -> "Labels":
+        """Scenes enough for `size` of the corpus' conversations, all of phase recognition, with its labels alone."""
+        import datasets
+
+        datasets.disable_progress_bars()
+        size *= corpus.CONVERSATIONS / corpus.frames_with("phase_recognition")
+        every = pl.concat(corpus.scenes(video, size) for video in corpus.videos(size).to_dicts())
+        nothing = (pl.col(name).list.head(0) for name in ("instruments", "tissues", "triplets", "criteria"))
+        scenes = every.drop_nulls("phase").with_columns(*nothing, step=pl.lit(None, pl.String)).rechunk()
+        frames, read = corpus.frames(scenes), scenes.select(READ)
+        return Labels(
+            scenes, frames, read.to_dicts(), datasets.Dataset.from_polars(read), _instantiated(scenes, frames)
+        )
+
+
+def _instantiated(scenes: pl.DataFrame, frames: pl.DataFrame) -> pl.DataFrame:
+    words = with_pools(in_words(scenes, concepts()), _KNOWN, concepts())
+    media = with_media(words, frames, empty("dense_images"), empty("clips"))
     return instantiate(media.with_columns(licence=pl.lit(LICENCE)), PHASE, seed=SEED)
 
 
-def by_engine(labels: Path, out: Path) -> None:
+def by_engine(labels: Labels, out: Path) -> None:
     """This project's engine."""
-    _instantiated(labels).write_ipc_stream(out, compat_level=pl.CompatLevel.oldest())
+    _instantiated(labels.scenes, labels.frames).write_ipc_stream(out)
 
 
-def by_engine_to_parquet(labels: Path, out: Path) -> None:
+def by_engine_to_parquet(labels: Labels, out: Path) -> None:
     """The same, to Parquet as the lake has it."""
-    _instantiated(labels).write_parquet(out)
+    _instantiated(labels.scenes, labels.frames).write_parquet(out)
 
 
 def _one(names: dict[str, str]) -> Callable[[dict[str, Any]], dict[str, Any]]:
@@ -273,19 +296,16 @@ def _names() -> dict[str, str]:
     return dict(concepts().select("concept_id", "name").iter_rows())
 
 
-def by_loop(labels: Path, out: Path) -> None:
+def by_loop(labels: Labels, out: Path) -> None:
     """A loop over rows."""
     one = _one(_names())
-    made = pa.Table.from_pylist([one(row) for row in pq.read_table(labels, columns=READ).to_pylist()])
+    made = pa.Table.from_pylist([one(row) for row in labels.rows])
     with pa.ipc.new_stream(out, made.schema) as file:
         file.write_table(made)
 
 
-def _by_map(labels: Path, out: Path, **how: Any) -> None:
-    import datasets
-
-    datasets.disable_progress_bars()
-    datasets.utils.logging.set_verbosity_error()
+def by_batches(labels: Labels, out: Path) -> None:
+    """`datasets.map` in batches, two processes."""
     one = _one(_names())
 
     def many(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
@@ -293,28 +313,21 @@ def _by_map(labels: Path, out: Path, **how: Any) -> None:
         made = [one(dict(zip(columns, row, strict=True))) for row in zip(*batch.values(), strict=True)]
         return {name: [row[name] for row in made] for name in made[0]}
 
-    rows = datasets.Dataset(pq.read_table(labels, columns=READ))
-    rows.map(many if how.get("batched") else one, remove_columns=READ, cache_file_name=str(out), **how)
+    labels.dataset.map(many, batched=True, num_proc=2, remove_columns=READ, cache_file_name=str(out))
 
 
-def by_batches(labels: Path, out: Path) -> None:
-    """`datasets.map` in batches, two processes."""
-    _by_map(labels, out, batched=True, num_proc=2)
-
-
-def by_rows(labels: Path, out: Path) -> None:
+def by_rows(labels: Labels, out: Path) -> None:
     """`datasets.map` a row at a time."""
-    _by_map(labels, out)
+    labels.dataset.map(_one(_names()), remove_columns=READ, cache_file_name=str(out))
 
 
-def by_writing(labels: Path, out: Path) -> None:
-    """The floor: the engine's finished rows are in memory already, and are written."""
-    _FINISHED.write_parquet(out)
+def by_writing(labels: Labels, out: Path) -> None:
+    """The floor: finished rows are written, nothing is computed."""
+    labels.finished.write_parquet(out)
 
 
 _KNOWN = corpus.known_values()
-_FINISHED = pl.DataFrame()
-WAYS: dict[str, Callable[[Path, Path], None]] = {
+WAYS: dict[str, Callable[[Labels, Path], None]] = {
     "engine": by_engine,
     "batched": by_batches,
     "per row": by_rows,
@@ -327,16 +340,7 @@ SAME = ("batched", "per row", "plain loop")  # make what the engine makes
 
 def run_ratios(folder: Path, size: float) -> dict[str, float]:
     """Seconds of each way, medians of alternated runs. Exits where a way makes other rows than the engine."""
-    global _FINISHED
-    labels = folder / "labels.parquet"
-    # Frames enough for a twentieth of the conversations, all of one task and with its labels alone.
-    part = size / 20 * corpus.CONVERSATIONS / corpus.frames_with("phase_recognition")
-    scenes = pl.concat(corpus.scenes(video, part) for video in corpus.videos(part).to_dicts()).drop_nulls("phase")
-    others = ("instruments", "tissues", "triplets", "criteria")
-    scenes = scenes.with_columns(*(pl.col(name).list.head(0) for name in others))
-    scenes.with_columns(step=pl.lit(None, pl.String)).write_parquet(labels)
-    corpus.frames(scenes).write_parquet(labels.with_name("frames.parquet"))
-    _FINISHED = _instantiated(labels)
+    labels = Labels.of(size / 20)
     outs = {way: folder / f"{way.replace(' ', '_')}.arrow" for way in WAYS}
     times: dict[str, list[float]] = {way: [] for way in WAYS}
     for _ in range(RUNS):
@@ -346,7 +350,7 @@ def run_ratios(folder: Path, size: float) -> dict[str, float]:
             begun = time.perf_counter()
             run(labels, outs[way])
             times[way].append(time.perf_counter() - begun)
-    own = _comparable(_FINISHED)
+    own = _comparable(labels.finished)
     for way in SAME:
         parts = sorted(folder.glob(f"{outs[way].stem}*.arrow"))  # one for each process
         if not own.equals(_comparable(pl.concat(pl.read_ipc_stream(part) for part in parts))):

@@ -107,7 +107,7 @@ def in_words(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
         _motions(scene, concepts),
         _actions(scene, concepts),
     ):
-        rows = rows.join(part, on="scene_id", how="left", maintain_order="left")
+        rows = beside(rows, part, "scene_id")
     every = pl.col("n_boxes") == pl.col("instruments").list.len()
     return rows.with_columns(
         pl.when(every).then("placed").alias("placed_all"),
@@ -117,6 +117,13 @@ def in_words(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
         pl.col("instruments_named", "acts_annotated", "acts_named").fill_null(True),
         ahead_said=seconds(pl.col("end_s") - pl.col("cutoff_s")),
     )
+
+
+def beside(rows: pl.DataFrame, facts: pl.DataFrame, key: str) -> pl.DataFrame:
+    """`rows` with the other columns of `facts` (one row a `key`); a join that finds nothing would still copy."""
+    if facts.is_empty():
+        return rows.with_columns(pl.lit(None, dtype).alias(name) for name, dtype in facts.schema.items() if name != key)
+    return rows.join(facts, on=key, how="left", maintain_order="left")
 
 
 def _entries(scene: pl.DataFrame, column: str) -> pl.DataFrame:

@@ -169,7 +169,6 @@ def _conversations(rows: pl.LazyFrame, task: Task, seed: int, form: str) -> pl.L
         answer["option"] = pl.lit(pl.Series(_LETTERS)).gather("position")
     identity = pl.concat_str(pl.lit(f"{task.name}/{form.replace(' ', '_')}/"), "scene_id")
     own = {
-        "conversation_id": "conversation_id",
         "task": pl.lit(task.name),
         "form": pl.lit(form, _COLUMNS["form"]),
         "media": _media(task.inputs),
@@ -189,7 +188,7 @@ def _conversations(rows: pl.LazyFrame, task: Task, seed: int, form: str) -> pl.L
     return rows.with_columns(conversation_id=identity, case=task.case).with_columns(
         draw=hashed(pl.col("conversation_id"), seed=seed)
     ).select(
-        (pl.col(own[name]) if isinstance(own.get(name), str) else own.get(name, pl.col(name))).cast(dtype).alias(name)
+        own.get(name, pl.col(name)).cast(dtype).alias(name)
         for name, dtype in _COLUMNS.items()
     )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from surgsigma_dagster.context.words import beside
 from surgsigma_dagster.keys import clip_id
 from surgsigma_dagster.schema.tables import MEDIUM
 
@@ -18,9 +19,9 @@ def with_media(
     """
     here = frames.filter(pl.col("status").cast(pl.String) == "available")
     picture = here.select("frame_id", medium=_medium("image", "frame_id", pl.col("image_root"), "image_path", "pts_s"))
-    rows = _beside(words, picture.rename({"medium": "frame_medium"}), "frame_id")
+    rows = beside(words, picture.rename({"medium": "frame_medium"}), "frame_id")
     later = picture.rename({"frame_id": "later_frame_id", "medium": "later_frame_medium"})
-    rows = _beside(rows, later.join(words, on="later_frame_id", how="semi"), "later_frame_id")
+    rows = beside(rows, later.join(words, on="later_frame_id", how="semi"), "later_frame_id")
     timed = dense_images.join(here.select("frame_id", "pts_s"), on="frame_id")
     for kind in DENSE:
         made = timed.filter(pl.col("kind").cast(pl.String) == kind).select(
@@ -29,7 +30,7 @@ def with_media(
             pl.col("licence").alias(f"{kind}_licence"),
             pl.col("origin").cast(pl.String).alias(f"{kind}_origin"),
         )
-        rows = _beside(rows, made, "frame_id")
+        rows = beside(rows, made, "frame_id")
     cut = clips.filter(pl.col("status").cast(pl.String) == "available")
     footage = cut.select(
         "clip_id", medium=_medium("clip", "clip_id", pl.lit("lake"), "clip_path", "first_pts_s", "last_pts_s")
@@ -41,19 +42,12 @@ def with_media(
     for column, end in until.items():
         if cut.height:
             rows = rows.with_columns(clip_id=clip_id(pl.col("video_id"), pl.col("start_s"), pl.col(end)))
-        rows = _beside(rows, footage.rename({"medium": column}), "clip_id")
-    rows = _beside(rows, first, "clip_id").drop("clip_id", strict=False)
+        rows = beside(rows, footage.rename({"medium": column}), "clip_id")
+    rows = beside(rows, first, "clip_id").drop("clip_id", strict=False)
     # A clip that is to be made begins with its first frame, which is presented at or after the label's begin.
     begun = (pl.col("kind").cast(pl.String) == "conditional") & pl.col("first_frame_medium").is_not_null()
     opening = pl.col("first_frame_medium").struct.field("start_s")
     return rows.with_columns(cutoff_s=pl.when(begun).then(opening).otherwise("cutoff_s"))
-
-
-def _beside(rows: pl.DataFrame, media: pl.DataFrame, key: str) -> pl.DataFrame:
-    """`rows` with the other columns of `media`, by `key`; a join that finds nothing would still copy."""
-    if media.is_empty():
-        return rows.with_columns(pl.lit(None, dtype).alias(name) for name, dtype in media.schema.items() if name != key)
-    return rows.join(media, on=key, how="left", maintain_order="left")
 
 
 def _medium(kind: str, identity: str, root: pl.Expr, path: str, start: str, end: str | None = None) -> pl.Expr:

@@ -47,7 +47,7 @@ def with_pools(words: pl.DataFrame, aliases: pl.DataFrame, concepts: pl.DataFram
         pools = pools.join(pool, on="source", how="left")
     ten = basic_actions()["basic_action_id"].drop_nulls().unique()
     basic = concepts.filter(pl.col("concept_id").is_in(ten.implode()))
-    fixed = {"area": AREAS, "verdict": VERDICTS, "action": basic["name"].sort()}
+    fixed = {"area": AREAS, "verdict": VERDICTS, "action": basic["name"].sort().to_list()}
     return words.join(pools, on="source", how="left", maintain_order="left").with_columns(
         pl.lit(_SEPARATOR.join(names)).alias(f"{name}_pool") for name, names in fixed.items()
     )

@@ -56,7 +56,7 @@ def evaluate(tables: Tables) -> pl.DataFrame:
         row = {"rule": found.name, "table": found.table, "description": found.description, "severity": found.severity}
         try:
             n_checked = sum(tables[name].select(pl.len()).collect().item() for name in found.checked)
-            failures = _collected(found.check(tables).select(pl.col("example").cast(pl.String)))
+            failures = found.check(tables).select(pl.col("example").cast(pl.String)).collect()
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"[:300]
             rows.append(row | {"status": "not run", "n_checked": 0, "n_failed": 0, "examples": [reason]})
@@ -72,14 +72,6 @@ def evaluate(tables: Tables) -> pl.DataFrame:
             }
         )
     return conform("qa_results", pl.DataFrame(rows, schema_overrides={"examples": pl.List(pl.String)}))
-
-
-def _collected(rows: pl.LazyFrame) -> pl.DataFrame:
-    """`rows` in bounded memory, or at once where polars' streaming engine panics (columns of one value, no rows)."""
-    try:
-        return rows.collect(engine="streaming")
-    except pl.exceptions.PanicException:
-        return rows.collect()
 
 
 def releasable(results: pl.DataFrame) -> bool:
@@ -220,14 +212,13 @@ def reasoning_is_grounded(tables: Tables) -> pl.LazyFrame:
 def no_placeholder_left(tables: Tables) -> pl.LazyFrame:
     """No turn and no reasoning holds an unfilled slot, markup or a stand-in word."""
     before = pl.col("earlier").list.eval(pl.concat_str(pl.element().struct.field("question", "answer"), separator=" "))
-    spoken = tables["conversations"].select(
-        example="conversation_id",
-        text=pl.concat_str("system", before.list.join(" "), "question", "answer_text", separator=" "),
+    # Column by column: joined to one text, all conversations would lie in memory.
+    spoken = [pl.col("system", "question", "answer_text"), before.list.join(" ")]
+    thought = [pl.col("perception", "relation", "context")]
+    return pl.concat(
+        tables[table].filter(pl.any_horizontal(*(text.str.contains(RESIDUE) for text in texts))).select(example=key)
+        for table, key, texts in (("conversations", "conversation_id", spoken), ("reasoning", "reasoning_id", thought))
     )
-    thought = tables["reasoning"].select(
-        example="reasoning_id", text=pl.concat_str("perception", "relation", "context", separator=" ")
-    )
-    return pl.concat([spoken, thought]).filter(pl.col("text").str.contains(RESIDUE)).select("example")
 
 
 @rule("conversations")

@@ -107,11 +107,11 @@ def _allowed(scene: pl.DataFrame, concepts: pl.DataFrame, terms: pl.DataFrame) -
         .group_by("scene_id")
         .agg(corners=pl.col("value").round().cast(pl.Int64).cast(pl.String).unique())
     )
-    told = [seconds(pl.col("end_s") - pl.col("cutoff_s")), seconds(pl.col("cutoff_s") - pl.col("start_s"))]
+    lasting = [seconds(pl.col("end_s") - pl.col("cutoff_s")), seconds(pl.col("cutoff_s") - pl.col("start_s"))]
     counted = scene.select(
         "scene_id",
         ordinals=pl.int_ranges(1, pl.col("criteria").list.len() + 1).cast(pl.List(pl.String)),
-        durations=pl.concat_str(told, separator=" ", ignore_nulls=True).str.extract_all(r"\d+"),
+        durations=pl.concat_str(lasting, separator=" ", ignore_nulls=True).str.extract_all(r"\d+"),
     )
     several = (
         _members(scene, "instruments", "concept_id")

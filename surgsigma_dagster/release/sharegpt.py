@@ -1,13 +1,17 @@
 """Conversations as trainers read them: rows of `from` and `value`, as JSONL and Parquet, a file of each a split.
 
-What is in a release, and where, is the affair of `folder`. Here a row becomes a line. Rows are taken in stretches of
-their ids, so that files are sorted by id, and the same bytes, whatever shards the rows come in, in bounded memory.
+What is in a release, and where, is the affair of `folder`. Here a row becomes a line. Rows are laid into stretches of
+their ids first, and each stretch is sorted and written then: files are the same bytes whatever shards the rows come in,
+and memory holds a stretch.
 """
 
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from surgsigma_dagster.release.units import Convention, in_units
@@ -30,22 +34,54 @@ def write_conversations(
     `conversations`, `reasoning` and `scenes` (of `scene_context`) are the unified tables. A split
     without conversations has no file.
     """
-    counts = {}
-    for split in SPLITS:
-        own = conversations.filter(pl.col("split").cast(pl.String) == split)
-        ids = own.select("conversation_id").collect(engine="streaming")["conversation_id"].sort()
-        counts[split] = len(ids)
-        if len(ids):
-            rows = (sharegpt(part, reasoning, scenes, boxes) for part in _stretches(own, ids))
-            _write(rows, folder / f"{split}.jsonl", folder / f"{split}.parquet")
+    split = pl.col("split").cast(pl.String)
+    ids = conversations.select("conversation_id", split).collect(engine="streaming").sort("conversation_id")
+    counts = {name: ids.filter(split == name).height for name in SPLITS}
+    with tempfile.TemporaryDirectory(dir=folder) as beside:
+        stretches = _laid(flat(conversations), ids, Path(beside))
+        for name, paths in stretches.items():
+            parts = (pl.read_ipc_stream(path).sort("conversation_id") for path in paths)
+            rows = (sharegpt(part, reasoning, scenes, boxes) for part in parts)
+            _write(rows, folder / f"{name}.jsonl", folder / f"{name}.parquet")
     return counts
 
 
-def _stretches(rows: pl.LazyFrame, ids: pl.Series) -> Iterator[pl.DataFrame]:
-    """`rows` in stretches of `ids`, which are all of theirs, sorted."""
-    for start in range(0, len(ids), _ROWS_AT_ONCE):
-        stretch = ids.slice(start, _ROWS_AT_ONCE)
-        yield rows.filter(_spanning("conversation_id", stretch)).collect().sort("conversation_id")
+def flat(conversations: pl.LazyFrame) -> pl.LazyFrame:
+    """What a release needs of `conversations`, media as paths: to move lists of structs about is slow."""
+    return conversations.select(
+        *("conversation_id", "reasoning_id", "scene_id", "task", pl.col("form").cast(pl.String), "source"),
+        *("procedure_id", pl.col("split").cast(pl.String), "licence", "pseudo_label", "label_ids", "template_id"),
+        *("system", "earlier", "question", "answer_text", "answer"),
+        media=_paths("media"),
+        targets=_paths("targets"),
+        shown=pl.col("media").list.eval(_token(pl.element().struct.field("kind"))).list.join(""),
+    )
+
+
+def _paths(column: str) -> pl.Expr:
+    return pl.col(column).list.eval(released_path(pl.element().struct.field))
+
+
+def _laid(rows: pl.LazyFrame, ids: pl.DataFrame, folder: Path) -> dict[str, list[Path]]:
+    """`rows`, whose sorted `ids` (and splits) these are, as files in `folder`, a file a stretch, in order, by split."""
+    first = {
+        str(split): part["conversation_id"].gather_every(_ROWS_AT_ONCE)
+        for (split,), part in ids.partition_by("split", as_dict=True).items()
+    }
+    paths = {split: [folder / f"{split}.{k}" for k in range(len(bounds))] for split, bounds in first.items()}
+    writers: dict[Path, pa.RecordBatchStreamWriter] = {}
+    with ExitStack() as opened:
+        for batch in rows.collect_batches(chunk_size=_ROWS_AT_ONCE):
+            for (split,), part in batch.partition_by("split", as_dict=True).items():
+                stretch = first[split].search_sorted(part["conversation_id"], side="right") - 1
+                numbered = part.with_columns(stretch=stretch)
+                for (k,), own in numbered.partition_by("stretch", as_dict=True, include_key=False).items():
+                    path, table = paths[split][k], own.to_arrow()
+                    if path not in writers:
+                        options = pa.ipc.IpcWriteOptions(compression="lz4")
+                        writers[path] = opened.enter_context(pa.ipc.new_stream(path, table.schema, options=options))
+                    writers[path].write_table(table)
+    return paths
 
 
 def _spanning(column: str, ids: pl.Series) -> pl.Expr:
@@ -67,43 +103,26 @@ def _write(parts: Iterator[pl.DataFrame], lines: Path, table: Path) -> None:
         writer.close()
 
 
-def sharegpt(
-    conversations: pl.DataFrame, reasoning: pl.LazyFrame, scenes: pl.LazyFrame, boxes: Convention = "pixel"
-) -> pl.DataFrame:
-    """Rows as trainers read them, in the order of `conversations`: id, media, conversations, and what to filter by.
+def sharegpt(rows: pl.DataFrame, reasoning: pl.LazyFrame, scenes: pl.LazyFrame, boxes: Convention) -> pl.DataFrame:
+    """Rows (as `flat` leaves them) as trainers read them: id, media, targets, conversations, and what to filter by.
 
     Turns are system, human, gpt, human, gpt, …: the earlier ones, then the last, whose answer the three levels precede.
     """
-    near = _spanning("reasoning_id", conversations["reasoning_id"])
+    near = _spanning("reasoning_id", rows["reasoning_id"])
     levels = reasoning.filter(near).select("reasoning_id", *_LEVELS).collect()
-    rows = conversations.join(levels, on="reasoning_id", how="left", maintain_order="left")
-    rows = in_units(rows, scenes, boxes)
+    rows = in_units(rows.join(levels, on="reasoning_id", how="left", maintain_order="left"), scenes, boxes)
     thought = pl.concat_str(*_LEVELS, separator="\n")
-    said = rows.with_columns(
-        shown=pl.col("media").list.eval(_token(pl.element().struct.field("kind"))).list.join(""),
-        answered=pl.concat_str(
-            pl.lit("<think>\n"), thought, pl.lit("\n</think>\n<answer>"), "answer_text", pl.lit("</answer>")
-        ),
-        n_earlier=pl.col("earlier").list.len(),
+    answered = pl.concat_str(
+        pl.lit("<think>\n"), thought, pl.lit("\n</think>\n<answer>"), "answer_text", pl.lit("</answer>")
     )
-    parts = said.partition_by("n_earlier", maintain_order=True)
-    said = pl.concat(part.with_columns(conversations=_turns(part, part["n_earlier"][0])) for part in parts)
-    return said.sort("conversation_id").select(
-        id="conversation_id",
-        media=pl.col("media").list.eval(released_path(pl.element().struct.field)),
-        targets=pl.col("targets").list.eval(released_path(pl.element().struct.field)),
-        conversations="conversations",
-        task="task",
-        form=pl.col("form").cast(pl.String),
-        answer="answer",
-        pseudo_label="pseudo_label",
-        source="source",
-        procedure_id="procedure_id",
-        split=pl.col("split").cast(pl.String),
-        licence="licence",
-        label_ids="label_ids",
-        template_id="template_id",
+    rows = rows.with_columns(answered=answered, n_earlier=pl.col("earlier").list.len())
+    parts = [rows] if rows["n_earlier"].n_unique() == 1 else rows.partition_by("n_earlier")
+    spoken = pl.concat(part.with_columns(conversations=_turns(part, part["n_earlier"][0])) for part in parts)
+    said = spoken.select(
+        *(pl.col("conversation_id").alias("id"), "media", "targets", "conversations", "task", "form", "answer"),
+        *("source", "procedure_id", "split", "licence", "pseudo_label", "label_ids", "template_id"),
     )
+    return said if len(parts) == 1 else said.sort("id")
 
 
 def _token(kind: pl.Expr) -> pl.Expr:
