@@ -125,7 +125,7 @@ def ours(root: Path, out: Path) -> None:
         if made["rejects"].height:
             raise ValueError(f"{made['rejects'].height} rejects, where every row is good")
         for table in TABLES:
-            made[table].write_parquet(out / f"{table}-{first:02d}.parquet", compression="zstd")
+            made[table].write_parquet(out / f"{table}-{first:02d}.parquet", compression="zstd", compression_level=1)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(make, range(0, len(videos), BATCH)))

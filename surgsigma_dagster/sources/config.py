@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
-from surgsigma_dagster.sources.adapter import Adapter, Terms, adapters, stated_licence
+from surgsigma_dagster.sources.adapter import Adapter, Terms, adapter, adapters, stated_licence
 from surgsigma_dagster.sources.bucket import is_bucket, mirror
 from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.synthesis.models import ModelEntry
@@ -32,7 +32,7 @@ class SourceEntry(BaseModel):
     @property
     def adapter(self) -> Adapter:
         """The adapter of the entry's dataset."""
-        return adapters()[self.dataset]
+        return adapter(self.dataset)
 
     @property
     def location(self) -> str:

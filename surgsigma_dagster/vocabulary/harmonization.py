@@ -11,7 +11,7 @@ import polars as pl
 
 from surgsigma_dagster.keys import frame_id, hashed_id
 from surgsigma_dagster.quality.rejects import reject_rows
-from surgsigma_dagster.schema.tables import FRAME_LABELS, LABELS, TABLES, conform
+from surgsigma_dagster.schema.tables import FRAME_LABELS, LABELS, TABLES, conform, empty
 from surgsigma_dagster.sources.config import SourceEntry
 from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.vocabulary.concepts import aliases, normalised
@@ -72,6 +72,9 @@ def harmonize(
                     n_rows=pl.col("n_rows"))
     ]  # fmt: skip
     for kind in LABELS:
+        if records[kind].is_empty():  # most kinds of most sources: not a query of a dozen steps each
+            done[kind] = empty(kind)
+            continue
         frame = _with_concepts(records[kind], kind, found)
         if kind == "boxes":
             frame = _in_pixels(frame, videos)
@@ -239,8 +242,12 @@ def _labels(kind: str, frame: pl.DataFrame) -> pl.DataFrame:
     label_id = hashed_id(pl.lit(kind), *map(pl.col, identity))
     # As numbers, hexadecimal ids sort in the order of their text and four times as fast.
     number = pl.col("label_id").str.to_integer(base=16, dtype=pl.UInt64)
-    frame = frame.with_columns(label_id=label_id).sort(number, maintain_order=True)
-    frame = frame.with_columns(pl.col("label_id").set_sorted())
+    frame = (
+        frame.with_columns(label_id=label_id)
+        .select(*TABLES[kind].columns())
+        .sort(number, maintain_order=True)
+        .with_columns(pl.col("label_id").set_sorted())
+    )
     if (frame["label_id"] == frame["label_id"].shift()).any():
         frame = frame.group_by("label_id", maintain_order=True).agg(
             pl.col(name).sum() if name == "n_rows" else pl.col(name).first()
