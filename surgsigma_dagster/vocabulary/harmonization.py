@@ -80,6 +80,7 @@ def harmonize(
             frame = _in_pixels(frame, videos)
         frame = frame.with_columns(fault=_fault(kind))
         bad = frame.filter(pl.col("fault").is_not_null())
+        good = frame.filter(pl.col("fault").is_null()) if bad.height else frame
         rejects.append(
             reject_rows(
                 bad,
@@ -90,7 +91,7 @@ def harmonize(
                 n_rows=pl.col("n_rows"),
             )
         )
-        done[kind] = _labels(kind, frame.filter(pl.col("fault").is_null()))
+        done[kind] = _labels(kind, good)
     done["rejects"] = pl.concat(rejects)
     return done
 
@@ -129,7 +130,7 @@ def verbatim_values(native: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     """
     records = _with_fields(native)
     columns = ["source", "video_id", "field", "raw_value", "n_rows"]
-    parts = [records[kind].filter(pl.col("field") != UNMAPPED).select(columns) for kind in LABELS]
+    parts = [_neighbours(records[kind].select(columns)).filter(pl.col("field") != UNMAPPED) for kind in LABELS]
     for field in ("verb", "target"):
         parts.append(
             records["triplets"]
@@ -137,6 +138,15 @@ def verbatim_values(native: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
             .select("source", "video_id", field=pl.lit(field), raw_value=f"raw_{field}", n_rows="n_rows")
         )
     return pl.concat(parts).group_by(columns[:-1]).agg(pl.col("n_rows").sum())
+
+
+def _neighbours(rows: pl.DataFrame) -> pl.DataFrame:
+    """Neighbouring rows that differ in `n_rows` alone as one: classes come one after the other, 100 rows to one."""
+    key = [name for name in rows.columns if name != "n_rows"]
+    change = pl.any_horizontal(pl.col(name) != pl.col(name).shift(1) for name in key).fill_null(True)
+    starts = rows.select(change.arg_true()).to_series()
+    total = rows["n_rows"].cum_sum()[starts.shift(-1, fill_value=rows.height) - 1]
+    return rows[starts].with_columns(n_rows=total - total.shift(1, fill_value=0))
 
 
 def _with_concepts(frame: pl.DataFrame, kind: str, found: pl.DataFrame) -> pl.DataFrame:

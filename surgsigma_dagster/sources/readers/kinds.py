@@ -19,7 +19,9 @@ class Kind:
     parse: Callable[[pl.Expr], pl.Expr]
     holds: Callable[[Any], bool]
     nullable: bool = False
-    digits: bool = False  # a cell is up to fifteen digits and nothing else
+    # A short way for ordinary cells, as the CSV reader reads them in this type: null where it is in doubt. What it
+    # gives is what `parse` gives; signs, which the reader takes before a number, are looked for before.
+    plain: tuple[pl.DataType, Callable[[pl.Expr], pl.Expr]] | None = None
 
 
 def optional(kind: Kind) -> Kind:
@@ -56,6 +58,10 @@ def _number_cell(cell: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     return pl.when(value.is_between(-LARGEST, LARGEST, closed="none")).then(value)
 
 
+def _binary_cell(cell: pl.Expr) -> pl.Expr:
+    return pl.when(cell == "1").then(True).when(cell == "0").then(False).otherwise(None)
+
+
 INTEGER = Kind(
     "an integer",
     pl.Int64(),
@@ -68,7 +74,7 @@ INDEX = Kind(
     # Tested, then cast: three times as fast as extracting a group, and most rows of a dataset pass through here.
     lambda cell: pl.when(cell.str.contains(r"^\s*[0-9]{1,15}\s*$")).then(_number_cell(cell, pl.Int64())),
     lambda value: INTEGER.holds(value) and value >= 0,
-    digits=True,
+    plain=(pl.Int64(), lambda number: pl.when(number < DIGITS_END).then(number)),
 )
 NUMBER = Kind("a number", pl.Float64(), lambda cell: _number_cell(cell, pl.Float64()), _number)
 TEXT = Kind(
@@ -76,13 +82,13 @@ TEXT = Kind(
     pl.String(),
     lambda cell: pl.when(cell.str.strip_chars() != "").then(cell),
     lambda value: isinstance(value, str) and value.strip() != "" and is_utf8(value),
+    plain=(pl.String(), lambda cell: pl.when(cell.is_between(pl.lit("!"), pl.lit("~"))).then(cell)),  # begins with a visible character
 )
 BINARY = Kind(
     "0 or 1",
     pl.Boolean(),
-    lambda cell: (
-        pl.when(cell.str.strip_chars() == "1").then(True).when(cell.str.strip_chars() == "0").then(False).otherwise(None)
-    ),
+    lambda cell: _binary_cell(cell.str.strip_chars()),
     lambda value: value in (0, 1),
+    plain=(pl.String(), _binary_cell),
 )
 FLAG = Kind("true or false", pl.Boolean(), BINARY.parse, lambda value: isinstance(value, bool))

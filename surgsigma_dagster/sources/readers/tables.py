@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from surgsigma_dagster.sources.errors import SourceError
-from surgsigma_dagster.sources.readers.kinds import DIGITS_END, Kind
+from surgsigma_dagster.sources.readers.kinds import Kind
 from surgsigma_dagster.sources.readers.rows import require
 
 
@@ -66,19 +66,16 @@ def spaced(root: Path, files: Iterable[str], columns: Mapping[str, Kind]) -> pl.
 
 
 def _plain(body: str, columns: Mapping[str, Kind], separator: str) -> pl.DataFrame | None:
-    """The parsed cells, numbers read as such: three times as fast as from text. None where a cell is in doubt."""
-    numbers = [name for name, kind in columns.items() if kind.digits]
-    if not numbers or not body or "+" in body or "-" in body:  # the reader takes signs where the kind does not
+    """The parsed cells by the short ways of their kinds, in a third of the time; None where one is in doubt."""
+    if not body or "+" in body or "-" in body or not any(kind.plain for kind in columns.values()):
         return None
-    schema = {name: pl.Int64() if kind.digits else pl.String() for name, kind in columns.items()}
+    ways = {name: kind.plain or (pl.String(), kind.parse) for name, kind in columns.items()}
+    schema = {name: dtype for name, (dtype, _) in ways.items()}
     try:
         cells = pl.read_csv(body.encode(), has_header=False, schema=schema, separator=separator)
     except pl.exceptions.PolarsError:
         return None
-    values = cells.select(
-        (pl.when(pl.col(name) < DIGITS_END).then(pl.col(name)) if kind.digits else kind.parse(pl.col(name))).alias(name)
-        for name, kind in columns.items()
-    )
+    values = cells.select(parse(pl.col(name)).alias(name) for name, (_, parse) in ways.items())
     whole = cells.height == body.count("\n") + 1 and not any(column.null_count() for column in values)
     return values if whole else None
 
