@@ -352,7 +352,8 @@ class Corpus(dg.ConfigurableResource):
             made = harmonize(records, self.lake.read("videos", keys), found)
             return {**made, "harmonization_rejects": made["rejects"]}
 
-        return self.lake.rebuild("harmonized", units, (*HARMONIZED, "harmonization_rejects"), make)
+        tables = (*HARMONIZED, "harmonization_rejects")
+        return self.lake.rebuild("harmonized", units, tables, make, batch=16, workers=2)
 
     def video_ids(self) -> dict[str, str]:
         """Video id by unit key."""

@@ -6,9 +6,6 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from rich.console import Console
-from rich.progress import track as rich_track
-
 log = logging.getLogger("surgsigma")
 _EVERY_S = 10.0
 T = TypeVar("T")
@@ -19,6 +16,9 @@ def track(items: Iterable[T], *, total: int, what: str) -> Iterator[T]:
     if total == 0:
         return
     if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import track as rich_track
+
         yield from rich_track(items, description=what, total=total, console=Console(stderr=True), transient=True)
         return
     began = said = time.monotonic()

@@ -3,7 +3,7 @@
 import polars as pl
 
 from surgsigma_dagster.keys import hashed_id
-from surgsigma_dagster.schema.tables import conform
+from surgsigma_dagster.schema.tables import conform, empty
 
 
 def reject_rows(
@@ -21,6 +21,9 @@ def reject_rows(
 
     `file`, `locator` and `raw_value` are the frame's own columns of that name unless given.
     """
+
+    if frame.is_empty():
+        return empty("rejects")
 
     def own(name: str, given: pl.Expr | None) -> pl.Expr:
         if given is not None:

@@ -138,7 +138,8 @@ class NativeLabels:
             for kind, frame in (part.tables if isinstance(part, NativeLabels) else part).items():
                 if not frame.is_empty():
                     found[kind].append(conform(frame, NATIVE[kind]))
-        return cls({kind: pl.concat(frames) for kind, frames in found.items() if frames})
+        # One chunk a column: with one a file, every later step would copy it anew.
+        return cls({kind: pl.concat(frames, rechunk=True) for kind, frames in found.items() if frames})
 
 
 def conform(frame: pl.DataFrame, schema: type[dy.Schema]) -> pl.DataFrame:
@@ -243,15 +244,22 @@ class Adapter(ABC):
 
 
 @cache
+def adapter(name: str) -> Adapter:
+    """The adapter `name`, which the module of that name in `sources/datasets/` defines. Raises `KeyError`."""
+    from surgsigma_dagster.sources import datasets
+
+    if name not in {module.name for module in pkgutil.iter_modules(datasets.__path__)}:
+        raise KeyError(name)
+    found: Adapter = importlib.import_module(f"{datasets.__name__}.{name}").ADAPTER
+    return found
+
+
+@cache
 def adapters() -> dict[str, Adapter]:
     """Every adapter by name: a module in `sources/datasets/` that defines `ADAPTER` is found."""
     from surgsigma_dagster.sources import datasets
 
-    found = {}
-    for module in pkgutil.iter_modules(datasets.__path__, datasets.__name__ + "."):
-        adapter: Adapter = importlib.import_module(module.name).ADAPTER
-        found[adapter.name] = adapter
-    return dict(sorted(found.items()))
+    return {name: adapter(name) for name in sorted(module.name for module in pkgutil.iter_modules(datasets.__path__))}
 
 
 def read_labels(

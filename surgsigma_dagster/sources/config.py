@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
-from surgsigma_dagster.dialogue.sampling import read_sampling
-from surgsigma_dagster.sources.adapter import Adapter, Terms, adapters, stated_licence
+from surgsigma_dagster.sources.adapter import Adapter, Terms, adapter, adapters, stated_licence
 from surgsigma_dagster.sources.bucket import is_bucket, mirror
 from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.synthesis.models import ModelEntry
@@ -33,7 +32,7 @@ class SourceEntry(BaseModel):
     @property
     def adapter(self) -> Adapter:
         """The adapter of the entry's dataset."""
-        return adapters()[self.dataset]
+        return adapter(self.dataset)
 
     @property
     def location(self) -> str:
@@ -123,5 +122,7 @@ def load_sources(path: Path) -> SourcesConfig:
         config.splits = (path.parent / config.splits.expanduser()).resolve()
     if config.sampling:
         config.sampling = (path.parent / config.sampling.expanduser()).resolve()
+        from surgsigma_dagster.dialogue.sampling import read_sampling  # it knows the tasks, and they take a while
+
         read_sampling(config.sampling)
     return config

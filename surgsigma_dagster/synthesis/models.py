@@ -10,7 +10,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
@@ -105,6 +104,8 @@ def predict(model: Model, image: Image) -> NDArray[Any]:
     (H, W): uint16 relative depth as in `synthesis.depth`, or a uint8 mask of 0 and 255. Raises `SourceError` for an
     answer of another shape, or of no numbers.
     """
+    import cv2  # by need: whoever reads `sources.yaml` imports this module
+
     entry, size = model.entry, (image.shape[1], image.shape[0])
     put_in = (entry.input_width, entry.input_height)
     small = cv2.resize(image, put_in, interpolation=cv2.INTER_AREA if put_in[0] < size[0] else cv2.INTER_LINEAR)

@@ -11,7 +11,7 @@ import polars as pl
 
 from surgsigma_dagster.keys import frame_id, hashed_id
 from surgsigma_dagster.quality.rejects import reject_rows
-from surgsigma_dagster.schema.tables import FRAME_LABELS, LABELS, TABLES, conform
+from surgsigma_dagster.schema.tables import FRAME_LABELS, LABELS, TABLES, conform, empty
 from surgsigma_dagster.sources.config import SourceEntry
 from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.vocabulary.concepts import aliases, normalised
@@ -72,11 +72,15 @@ def harmonize(
                     n_rows=pl.col("n_rows"))
     ]  # fmt: skip
     for kind in LABELS:
+        if records[kind].is_empty():  # most kinds of most sources: not a query of a dozen steps each
+            done[kind] = empty(kind)
+            continue
         frame = _with_concepts(records[kind], kind, found)
         if kind == "boxes":
             frame = _in_pixels(frame, videos)
         frame = frame.with_columns(fault=_fault(kind))
         bad = frame.filter(pl.col("fault").is_not_null())
+        good = frame.filter(pl.col("fault").is_null()) if bad.height else frame
         rejects.append(
             reject_rows(
                 bad,
@@ -87,7 +91,7 @@ def harmonize(
                 n_rows=pl.col("n_rows"),
             )
         )
-        done[kind] = _labels(kind, frame.filter(pl.col("fault").is_null()))
+        done[kind] = _labels(kind, good)
     done["rejects"] = pl.concat(rejects)
     return done
 
@@ -126,7 +130,7 @@ def verbatim_values(native: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     """
     records = _with_fields(native)
     columns = ["source", "video_id", "field", "raw_value", "n_rows"]
-    parts = [records[kind].filter(pl.col("field") != UNMAPPED).select(columns) for kind in LABELS]
+    parts = [_neighbours(records[kind].select(columns)).filter(pl.col("field") != UNMAPPED) for kind in LABELS]
     for field in ("verb", "target"):
         parts.append(
             records["triplets"]
@@ -134,6 +138,15 @@ def verbatim_values(native: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
             .select("source", "video_id", field=pl.lit(field), raw_value=f"raw_{field}", n_rows="n_rows")
         )
     return pl.concat(parts).group_by(columns[:-1]).agg(pl.col("n_rows").sum())
+
+
+def _neighbours(rows: pl.DataFrame) -> pl.DataFrame:
+    """Neighbouring rows that differ in `n_rows` alone as one: classes come one after the other, 100 rows to one."""
+    key = [name for name in rows.columns if name != "n_rows"]
+    change = pl.any_horizontal(pl.col(name) != pl.col(name).shift(1) for name in key).fill_null(True)
+    starts = rows.select(change.arg_true()).to_series()
+    total = rows["n_rows"].cum_sum()[starts.shift(-1, fill_value=rows.height) - 1]
+    return rows[starts].with_columns(n_rows=total - total.shift(1, fill_value=0))
 
 
 def _with_concepts(frame: pl.DataFrame, kind: str, found: pl.DataFrame) -> pl.DataFrame:
@@ -239,8 +252,12 @@ def _labels(kind: str, frame: pl.DataFrame) -> pl.DataFrame:
     label_id = hashed_id(pl.lit(kind), *map(pl.col, identity))
     # As numbers, hexadecimal ids sort in the order of their text and four times as fast.
     number = pl.col("label_id").str.to_integer(base=16, dtype=pl.UInt64)
-    frame = frame.with_columns(label_id=label_id).sort(number, maintain_order=True)
-    frame = frame.with_columns(pl.col("label_id").set_sorted())
+    frame = (
+        frame.with_columns(label_id=label_id)
+        .select(*TABLES[kind].columns())
+        .sort(number, maintain_order=True)
+        .with_columns(pl.col("label_id").set_sorted())
+    )
     if (frame["label_id"] == frame["label_id"].shift()).any():
         frame = frame.group_by("label_id", maintain_order=True).agg(
             pl.col(name).sum() if name == "n_rows" else pl.col(name).first()

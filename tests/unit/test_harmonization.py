@@ -157,7 +157,7 @@ def test_the_same_box_twice_in_a_frame_is_one_instrument_and_the_repetition_is_t
     here = [box(1, 1, 9, 9, locator=place) for place in ("line 10", "line 2")]
     elsewhere = [box(1, 1, 9, 8, locator="line 3"), box(1, 1, 9, 9, locator="line 9", frame_index=25)]
     made = harmonized(native(boxes=[*here, *elsewhere]))
-    assert made["boxes"]["locator"].to_list() == ["line 2", "line 3", "line 9"]
+    assert sorted(made["boxes"]["locator"]) == ["line 2", "line 3", "line 9"]
     (row,) = made["rejects"].to_dicts()
     assert (row["rule"], row["locator"], row["n_rows"]) == ("repeated_box", "line 10", 1)
     assert row["reason"].endswith("the same box stands in boxes.txt, line 2")

@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 LARGEST = 2**53  # beyond it a float no longer holds every integer
+DIGITS_END = 10**15  # the first number of more digits than an index may have
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,9 @@ class Kind:
     parse: Callable[[pl.Expr], pl.Expr]
     holds: Callable[[Any], bool]
     nullable: bool = False
+    # A short way for ordinary cells, as the CSV reader reads them in this type: null where it is in doubt. What it
+    # gives is what `parse` gives; signs, which the reader takes before a number, are looked for before.
+    plain: tuple[pl.DataType, Callable[[pl.Expr], pl.Expr]] | None = None
 
 
 def optional(kind: Kind) -> Kind:
@@ -54,6 +58,10 @@ def _number_cell(cell: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     return pl.when(value.is_between(-LARGEST, LARGEST, closed="none")).then(value)
 
 
+def _binary_cell(cell: pl.Expr) -> pl.Expr:
+    return pl.when(cell == "1").then(True).when(cell == "0").then(False).otherwise(None)
+
+
 INTEGER = Kind(
     "an integer",
     pl.Int64(),
@@ -66,6 +74,7 @@ INDEX = Kind(
     # Tested, then cast: three times as fast as extracting a group, and most rows of a dataset pass through here.
     lambda cell: pl.when(cell.str.contains(r"^\s*[0-9]{1,15}\s*$")).then(_number_cell(cell, pl.Int64())),
     lambda value: INTEGER.holds(value) and value >= 0,
+    plain=(pl.Int64(), lambda number: pl.when(number < DIGITS_END).then(number)),
 )
 NUMBER = Kind("a number", pl.Float64(), lambda cell: _number_cell(cell, pl.Float64()), _number)
 TEXT = Kind(
@@ -73,11 +82,16 @@ TEXT = Kind(
     pl.String(),
     lambda cell: pl.when(cell.str.strip_chars() != "").then(cell),
     lambda value: isinstance(value, str) and value.strip() != "" and is_utf8(value),
+    plain=(
+        pl.String(),
+        lambda cell: pl.when(cell.is_between(pl.lit("!"), pl.lit("~"))).then(cell),
+    ),  # begins with a visible character
 )
 BINARY = Kind(
     "0 or 1",
     pl.Boolean(),
-    lambda cell: cell.str.strip_chars().replace_strict({"0": False, "1": True}, default=None, return_dtype=pl.Boolean),
+    lambda cell: _binary_cell(cell.str.strip_chars()),
     lambda value: value in (0, 1),
+    plain=(pl.String(), _binary_cell),
 )
 FLAG = Kind("true or false", pl.Boolean(), BINARY.parse, lambda value: isinstance(value, bool))

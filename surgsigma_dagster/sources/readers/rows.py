@@ -88,10 +88,10 @@ def in_order(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 def steady(rows: pl.DataFrame, first: int = 0, step: int = 1) -> pl.DataFrame:
     """`rows`, where `frame_index` counts first, first + step, …; else a `SourceError` at the first gap."""
-    due = pl.int_range(pl.len(), dtype=pl.Int64) * step + first
-    wrong = rows.with_columns(due=due).filter(pl.col("frame_index") != pl.col("due")).head(1)
-    expected = f"frame {wrong['due'].item()} (each {step} after the last)" if wrong.height else ""
-    return require(rows, pl.col("frame_index") == due, expected, "frame_index")
+    due = pl.int_range(first, pl.len() * step + first, step, dtype=pl.Int64)
+    wrong = rows.select(at=(pl.col("frame_index") != due).arg_true().head(1))
+    expected = f"frame {wrong['at'].item() * step + first} (each {step} after the last)" if wrong.height else ""
+    return require(rows, pl.col("frame_index") == due, expected, "frame_index") if wrong.height else rows
 
 
 def named(rows: pl.DataFrame, column: str, names: Mapping[int, str], declared: str, null: int | None = None) -> pl.Expr:
@@ -135,26 +135,30 @@ def runs(
     summed.
     """
     changed = pl.any_horizontal(pl.col(name) != pl.col(name).shift(1) for name in ("video", "file", value))
-    follows = pl.col("frame_index").diff().is_in([0, step]) & (pl.col("line").diff() == 1)
-    run = (changed | ~follows).fill_null(True).cum_sum()
-    return (
-        rows.group_by(run.alias("run"), maintain_order=True)
-        .agg(
-            pl.col("video", "file").first(),
-            raw_value=pl.col(value).first(),
-            start_frame=pl.col("frame_index").first(),
-            end_frame=pl.col("frame_index").last() + step - 1,
-            first=pl.col("line").first(),
-            last=pl.col("line").last(),
-            n_rows=pl.col("n_rows").sum() if "n_rows" in rows.columns else pl.len().cast(pl.Int64),
-        )
-        .with_columns(
-            locator=at(places, "first", "last"),
-            field=pl.lit(field),
-            start_s=divided(pl.col("start_frame") - first_index, frame_rate),
-            end_s=divided(pl.col("end_frame") + 1 - first_index, frame_rate),
-        )
-        .drop("run", "first", "last")
+    further = pl.col("frame_index").diff()
+    follows = ((further == 0) | (further == step)) & (pl.col("line").diff() == 1)
+    # The first and the last row of each run, rather than a group_by: a third of the time over millions of rows.
+    starts = rows.select((changed | ~follows).fill_null(True).arg_true()).to_series()
+    ends = starts.shift(-1, fill_value=rows.height) - 1
+    first, last = rows[starts], rows[ends]
+    counted = pl.Series(ends + 1, dtype=pl.Int64)
+    if "n_rows" in rows.columns:
+        counted = rows["n_rows"].cum_sum()[ends]
+    return first.select(
+        "video",
+        "file",
+        raw_value=value,
+        start_frame="frame_index",
+        end_frame=last["frame_index"] + step - 1,
+        first="line",
+        last=last["line"],
+        n_rows=counted - counted.shift(1, fill_value=0),
+    ).select(
+        pl.all().exclude("first", "last"),
+        locator=at(places, "first", "last"),
+        field=pl.lit(field),
+        start_s=divided(pl.col("start_frame") - first_index, frame_rate),
+        end_s=divided(pl.col("end_frame") + 1 - first_index, frame_rate),
     )
 
 
