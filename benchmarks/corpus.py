@@ -50,7 +50,7 @@ _SIZES = np.array([(854, 480), (1920, 1080), (1280, 720)])
 
 @cache
 def videos(size: float) -> pl.DataFrame:
-    """The videos at `size` (1 is the full corpus): video_id, source, procedure_type, split, n_frames; lengths skewed."""
+    """The videos at `size` (1 is the full corpus), of skewed lengths: video_id, source, split, n_frames, …"""
     n = max(round(VIDEOS * size), 3)
     draw = np.random.default_rng(7)
     lengths = draw.lognormal(0, 0.8, n)
@@ -202,40 +202,59 @@ def scenes(video: dict[str, object], size: float) -> pl.DataFrame:
 
 def known_values() -> pl.DataFrame:
     """What verbatim values of the sources mean, as the pipeline hands it on."""
-    return pl.concat(
-        aliases(source, None, f"procedure/{procedure}").select(pl.lit(source).alias("source"), "field", "raw_value", "concept_id")
-        for source, procedure, _ in _SOURCES
-    ).unique().sort("source", "field", "raw_value")  # fmt: skip
+    return (
+        pl.concat(
+            aliases(source, None, f"procedure/{procedure}").select(
+                pl.lit(source).alias("source"), "field", "raw_value", "concept_id"
+            )
+            for source, procedure, _ in _SOURCES
+        )
+        .unique()
+        .sort("source", "field", "raw_value")
+    )
 
 
 def frames(scene: pl.DataFrame) -> pl.DataFrame:
     """Rows of `frames` for scenes: pictures that are said to be there."""
     return _filled(
-        "frames", scene, frame_index=pl.col("start_s"), pts_s=pl.col("start_s"), image_root=pl.lit("lake"),
-        image_path=pl.concat_str(pl.lit("images/"), "frame_id", pl.lit(".jpg")), sha256=hashed_id("picture", pl.col("frame_id")),
+        "frames",
+        scene,
+        frame_index=pl.col("start_s"),
+        pts_s=pl.col("start_s"),
+        image_root=pl.lit("lake"),
+        image_path=pl.concat_str(pl.lit("images/"), "frame_id", pl.lit(".jpg")),
+        sha256=hashed_id("picture", pl.col("frame_id")),
         status=pl.lit("available"),
-    )  # fmt: skip
+    )
 
 
 def labels(scene: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """The labels that `label_ids` of scenes name: rows of `intervals` and `presences`."""
     stretches = [
-        scene.drop_nulls(track).group_by("video_id", "source", concept_id=track)
-        .agg(start_s=pl.col("start_s").min(), end_s=pl.col("end_s").max()).with_columns(track=pl.lit(track))
+        scene.drop_nulls(track)
+        .group_by("video_id", "source", concept_id=track)
+        .agg(start_s=pl.col("start_s").min(), end_s=pl.col("end_s").max())
+        .with_columns(track=pl.lit(track))
         for track in ("phase", "step")
-    ]  # fmt: skip
+    ]
     common = {"n_rows": pl.lit(1), "file": pl.lit("labels.txt"), "locator": pl.lit("line 1"), "raw_value": pl.lit("x")}
     shown = scene.filter(pl.col("label_ids").list.contains(hashed_id(pl.col("frame_id"))))
     return {
         "intervals": _filled(
-            "intervals", pl.concat(stretches), label_id=hashed_id(pl.col("video_id"), pl.col("track"), pl.col("concept_id")),
+            "intervals",
+            pl.concat(stretches),
+            label_id=hashed_id(pl.col("video_id"), pl.col("track"), pl.col("concept_id")),
             **common,
         ),
         "presences": _filled(
-            "presences", shown, label_id=hashed_id(pl.col("frame_id")), concept_id=pl.lit(_INSTRUMENTS[0]),
-            present=pl.lit(True), **common,
+            "presences",
+            shown,
+            label_id=hashed_id(pl.col("frame_id")),
+            concept_id=pl.lit(_INSTRUMENTS[0]),
+            present=pl.lit(True),
+            **common,
         ),
-    }  # fmt: skip
+    }
 
 
 def facts(size: float) -> dict[str, pl.DataFrame]:
@@ -244,21 +263,42 @@ def facts(size: float) -> dict[str, pl.DataFrame]:
     split = listed.select("procedure_id", "procedure_type", "split", videos=pl.concat_list("video_id"))
     made = {
         "sources": _filled(
-            "sources", listed.unique("source"), dataset=pl.col("source"), title=pl.col("source"), specialty=pl.lit("Hepatobiliary"),
-            licence=pl.lit("CC-BY-NC-SA-4.0"), non_commercial=pl.lit(True), share_alike=pl.lit(True),
-            no_derivatives=pl.lit(False), may_be_released=pl.lit(True), citation=pl.lit("made up"), url=pl.lit("none"),
+            "sources",
+            listed.unique("source"),
+            dataset=pl.col("source"),
+            title=pl.col("source"),
+            specialty=pl.lit("Hepatobiliary"),
+            licence=pl.lit("CC-BY-NC-SA-4.0"),
+            non_commercial=pl.lit(True),
+            share_alike=pl.lit(True),
+            no_derivatives=pl.lit(False),
+            may_be_released=pl.lit(True),
+            citation=pl.lit("made up"),
+            url=pl.lit("none"),
         ),
         "videos": _filled(
-            "videos", listed, video=pl.col("video_id"), listed_procedure=pl.col("procedure_id"), identity_rule=pl.lit("made up"),
-            label_rate=pl.lit(1.0), first_index=pl.lit(0), media=pl.lit("images"), complete=pl.lit([], pl.List(pl.String)),
-            status=pl.lit("available"), duration_s=pl.col("n_frames"),
+            "videos",
+            listed,
+            video=pl.col("video_id"),
+            listed_procedure=pl.col("procedure_id"),
+            identity_rule=pl.lit("made up"),
+            label_rate=pl.lit(1.0),
+            first_index=pl.lit(0),
+            media=pl.lit("images"),
+            complete=pl.lit([], pl.List(pl.String)),
+            status=pl.lit("available"),
+            duration_s=pl.col("n_frames"),
         ),
         "procedures": _filled(
-            "procedures", split, specialty=pl.lit("Hepatobiliary"), split_rule=pl.lit("made up"), identity_rule=pl.lit("made up"),
+            "procedures",
+            split,
+            specialty=pl.lit("Hepatobiliary"),
+            split_rule=pl.lit("made up"),
+            identity_rule=pl.lit("made up"),
         ),
         "concepts": conform("concepts", concepts()),
         "aliases": conform("aliases", known_values()),
-    }  # fmt: skip
+    }
     large = {"frames", "scene_context", "reasoning", "conversations", "intervals", "presences"}
     return {name: made.get(name, empty(name)) for name in TABLES if name not in large | {"builds", "qa_results"}}
 

@@ -261,7 +261,7 @@ def _clock_disagreements(entry: SourceEntry, videos: list[NativeVideo], labels: 
             end_s = max(end_s, (last[one.video] - one.first_index) / max(rate, 1e-6))
         if end_s > seconds + 1:
             found.append(f"{one.video}: labels until {end_s:.1f} s, {one.path} ends at {seconds:.1f} s")
-        elif one.video in last and end_s < seconds * _LABELLED_SHARE:
+        elif end_s < seconds * _LABELLED_SHARE and last.get(one.video, one.first_index) > one.first_index:
             found.append(f"{one.video}: labels end at {end_s:.1f} s, {one.path} goes on until {seconds:.1f} s")
     return found
 

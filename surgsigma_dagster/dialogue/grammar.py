@@ -82,10 +82,10 @@ class Answer:
 class Sentence(NamedTuple):
     """A sentence of a caption: the part of the answer that it tells, the words around it, and its value.
 
-    A sentence of no known form has no part and no value; its text stands in `words`.
+    A sentence of no known form has no part ("") and no value; its text stands in `words`.
     """
 
-    part: str | None
+    part: str
     words: str
     value: Value
 
@@ -99,11 +99,11 @@ def parse(task: str, text: str) -> Answer:
     for case, number, template in _phrasings(task):
         grammar = _grammar(task, template)
         for letter, said in _inside(template, text):
+            words = text[: max(text.rfind(said), 0)]
+            place = place or (f" after {words!r}" if words else " at the beginning")
             try:
                 value = _read(grammar, said, opens=template.startswith("{") or letter is not None)
             except (ValueError, LookupError):
-                words = text[: max(text.rfind(said), 0)]
-                place = place or (f" after {words!r}" if words else " at the beginning")
                 continue
             answer = Answer(task, case, number, value, letter)
             if (letter or case in grammar.cases(value)) and render(answer) == text:
@@ -147,7 +147,7 @@ def parse_free(
     task: str,
     text: str,
     form: Literal["open", "multiple choice"] = "open",
-    among: Among = None,
+    among: Collection[str] | None = None,
 ) -> Value:
     """What a model's own words say, as a value like that of `parse`, or the letter of the option that they choose.
 
@@ -206,16 +206,18 @@ def _spoken(task: str) -> Grammar:
 
 
 @cache
-def _choice_pattern(template: str) -> re.Pattern[str]:
-    before, after = (re.escape(part) for part in template.split("{letter}"))
-    return re.compile(before + "([A-D])" + after.replace(re.escape("{option}"), "(.+)"), re.DOTALL)
+def _choice_pattern(template: str) -> tuple[str, re.Pattern[str]]:
+    before, after = template.split("{letter}")
+    said = re.escape(after).replace(re.escape("{option}"), "(.+)")
+    return before, re.compile(f"{re.escape(before)}([A-D]){said}", re.DOTALL)
 
 
 def _inside(template: str, text: str) -> list[tuple[str | None, str]]:
     """Letter and slot's text, where `text` was said with `template`; an option may bring the template's full stop."""
     if "{option}" in template:
-        found = (_choice_pattern(template).fullmatch(whole) for whole in (text, f"{text}."))
-        return [(match[1], match[2]) for match in found if match]
+        before, pattern = _choice_pattern(template)
+        whole = [text, f"{text}."] if text.startswith(before) else []
+        return [(match[1], match[2]) for match in map(pattern.fullmatch, whole) if match]
     before, after = _around(template)
     if after is None:
         return [(None, "")] if text == template else []
@@ -317,9 +319,9 @@ def _several(n: int) -> tuple[str, ...]:
 def _items(example: str, key: str, kinds: tuple[str, ...], forms: Callable[[], dict[str, Item]]) -> Grammar:
     """A list of items: `forms` tells what each is called, and no two items are called alike."""
 
-    def write(value: Value) -> str:
-        said = {item: text for text, item in forms().items()}
-        return _listed(said[item] for item in value)
+    @cache
+    def texts() -> dict[Item, str]:
+        return {item: text for text, item in forms().items()}
 
     def cases(value: Value) -> tuple[str, ...]:
         if len(value) > 1:
@@ -331,7 +333,7 @@ def _items(example: str, key: str, kinds: tuple[str, ...], forms: Callable[[], d
     return Grammar(
         example,
         lambda text: tuple(forms()[item] for item in _BETWEEN.split(text)),
-        write,
+        lambda value: _listed(texts()[item] for item in value),
         lambda value, data: sorted(concept_id for concept_id, _ in value) == sorted(set(data[key])),
         lambda text, among: names_in(text, kinds, among),
         cases,
@@ -453,7 +455,7 @@ def _sentence(text: str) -> Sentence:
                 continue
             if _fill(words, grammar.write(value)) == text and _number_agrees(words, value):
                 return Sentence(part, words, value)
-    return Sentence(None, text, None)
+    return Sentence("", text, None)
 
 
 def _number_agrees(words: str, value: Value) -> bool:
@@ -461,7 +463,7 @@ def _number_agrees(words: str, value: Value) -> bool:
 
 
 def _write_sentence(sentence: Sentence) -> str:
-    if sentence.part is None:
+    if not sentence.part:
         return sentence.words
     (slot,) = _SLOT.findall(sentence.words)
     return _fill(sentence.words, _SLOTS["", slot].write(sentence.value))

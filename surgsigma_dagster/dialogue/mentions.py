@@ -1,24 +1,24 @@
 """What models say in their own words: concepts, boxes, triplets, verdicts, durations and letters found in any text.
 
 Case, hyphens and plurals do not matter, and synonyms count. What the corpus's own answers say is read strictly, by
-`dialogue.grammar`. `among` is the ids of the concepts that can be meant, None where any can.
+`dialogue.grammar`. `among` is the ids of the concepts that can be meant, None where any can that names something.
 """
 
 import re
-from collections.abc import Collection
 from functools import cache
 from typing import Any
 
-from surgsigma_dagster.context.words import NUMBER_WORDS
+from surgsigma_dagster.context.words import NUMBER_WORDS, UNNAMED
 from surgsigma_dagster.vocabulary.concepts import concepts
 
 Ids = tuple[str, ...]
 Item = tuple[str, int | None]  # concept id, how many; None: the text does not tell
 Act = tuple[str, str, str | None]  # instrument, verb, target
-Among = Collection[str] | None
+Among = frozenset[str] | None
 
 IDLE = "verb/none"
 NOTHING = "target/none"
+_VAGUE = {*UNNAMED, "verb/other"}  # "tool" and "other" stand in many a sentence that names another one
 
 
 @cache
@@ -39,7 +39,12 @@ def _plain(text: str) -> str:
 @cache
 def _terms(kinds: tuple[str, ...], among: Among) -> tuple[re.Pattern[str], dict[str, Ids]]:
     """Every word for concepts of these kinds: a name goes before another concept's plural, that before a synonym."""
-    known = [row for row in of_kind(*kinds) if among is None or row["concept_id"] in among]
+    of_these = of_kind(*kinds)
+    known = [
+        row
+        for row in of_these
+        if (row["concept_id"] in among if among is not None else row["concept_id"] not in _VAGUE)
+    ]
     found: dict[str, Ids] = {}
     for words in (
         lambda row: [row["name"]],

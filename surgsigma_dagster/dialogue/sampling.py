@@ -196,7 +196,8 @@ def _items(
 def _decided(items: pl.DataFrame, limits: Limits, seed: int) -> pl.DataFrame:
     """item, rule (null: stays), and chosen: whether its multiple-choice form stays with it."""
     left, fallen = _sifted(items.with_columns(rule=pl.lit(None, pl.String)), _BY_SCENE, limits, seed)
-    n_choices, n_others = left["n_choices"].sum(), (left["n"] - left["n_choices"]).sum()
+    n_choices = int(left["n_choices"].sum())
+    n_others = int(left["n"].sum()) - n_choices
     share = limits.multiple_choice
     wanted = n_others * share / (1 - share) if share < 1 else n_choices
     chosen = pl.lit(share > 0) & (_draw("multiple_choice", seed) / 2.0**64 <= wanted / max(n_choices, 1))
@@ -205,7 +206,7 @@ def _decided(items: pl.DataFrame, limits: Limits, seed: int) -> pl.DataFrame:
     left, more = _sifted(left, _BY_SIZE, limits, seed)
     fallen = pl.concat([fallen, more])
     # No task is left with next to nothing: what fell comes back, by hash, until there is enough.
-    spare = min(limits.at_least, limits.conversations or limits.at_least) - left["n"].sum()
+    spare = min(limits.at_least, limits.conversations or limits.at_least) - int(left["n"].sum())
     if spare > 0:
         back = pl.col("n").cum_sum().over(pl.lit(0), order_by=_draw("at_least", seed)) <= spare
         fallen = fallen.with_columns(rule=pl.when(~back).then("rule"))
@@ -213,7 +214,7 @@ def _decided(items: pl.DataFrame, limits: Limits, seed: int) -> pl.DataFrame:
 
 
 def _sifted(
-    items: pl.DataFrame, rules: "Mapping[str, _Stays]", limits: Limits, seed: int
+    items: pl.DataFrame, rules: Mapping[str, "_Stays"], limits: Limits, seed: int
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Those that stay, and those that fell, with the rule."""
     fallen = [items.clear()]
@@ -290,7 +291,7 @@ def _balanced(items: pl.DataFrame, limits: Limits, draw: pl.Expr) -> pl.Series:
 
 def _negatives(items: pl.DataFrame, limits: Limits, draw: pl.Expr) -> pl.Series:
     """So many scenes with nothing to find at most, by hash."""
-    n_found = items.height - items["negative"].sum()
+    n_found = items.height - int(items["negative"].sum())
     if limits.negatives == 1:
         return _all(items)
     most = max(limits.negatives / (1 - limits.negatives) * n_found, limits.at_least)

@@ -1,8 +1,7 @@
 """Boxes in another convention than pixels, at export: in the words, in the answer as data, and in the reasoning alike.
 
 Tables hold pixels. A trainer may want fractions of the image, thousandths, or cells of a 3x3 grid. A record whose
-answer is in one convention while its reasoning quotes another teaches neither: all of a row is converted, or nothing
-is.
+answer is in one convention while its reasoning quotes another teaches neither: all of a row is converted, or nothing.
 """
 
 from typing import Literal

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
+from surgsigma_dagster.dialogue.sampling import read_sampling
 from surgsigma_dagster.sources.adapter import Adapter, Terms, adapters, stated_licence
 from surgsigma_dagster.sources.bucket import is_bucket, mirror
 from surgsigma_dagster.sources.errors import SourceError
@@ -65,7 +66,7 @@ class SourcesConfig(BaseModel):
     seed: int = 7
     mirror: Path = Path("mirror")  # holds copies of sources in buckets, a folder each
     splits: Path | None = None  # procedure_id: split, overriding the defaults
-    sampling: Path | None = None  # what is kept for training, instead of the default policy
+    sampling: Path | None = None  # which conversations are kept, in place of the default policy
     # Sources by field (phase, step, instrument, criterion): who is believed where they label one instant differently.
     precedence: dict[Literal["phase", "step", "instrument", "criterion"], list[SourceName]] = {}
     smoke_every: Annotated[int, Field(ge=1)] = 5  # smoke is rendered on one clear frame of so many
@@ -118,8 +119,9 @@ def load_sources(path: Path) -> SourcesConfig:
         config.models[number] = model.model_copy(update=place)
         if model.task in [other.task for other in config.models[:number]]:
             raise SourceError(path, f"models.{number}.task", "one model a task", model.task)
-    if config.sampling:
-        config.sampling = (path.parent / config.sampling.expanduser()).resolve()
     if config.splits:
         config.splits = (path.parent / config.splits.expanduser()).resolve()
+    if config.sampling:
+        config.sampling = (path.parent / config.sampling.expanduser()).resolve()
+        read_sampling(config.sampling)
     return config

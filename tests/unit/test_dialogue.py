@@ -1,6 +1,10 @@
 import json
+import os
 import re
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -23,17 +27,19 @@ PHASES = [f"phase/cholecystectomy/{name}" for name in ("preparation", "clipping_
 
 
 def spoken(row: dict[str, Any]) -> list[str]:
-    return [turn["content"] for turn in row["turns"]]
+    """What is said in a conversation: the system's words, question and answer of each turn."""
+    before = [text for turn in row["earlier"] for text in (turn["question"], turn["answer"])]
+    return [row["system"], *before, row["question"], row["answer_text"]]
 
 
 def options(row: dict[str, Any]) -> dict[str, str]:
     """Letter and text of a question's options."""
-    return dict(re.findall(r"\n([A-D])\. ([^\n]+)", row["turns"][1]["content"]))
+    return dict(re.findall(r"\n([A-D])\. ([^\n]+)", row["question"]))
 
 
 def talk(scenes: pl.DataFrame, task: str, form: str = "open") -> list[dict[str, Any]]:
     said = conversed(scenes)
-    return said.filter((pl.col("task") == task) & (pl.col("form").cast(pl.String) == form)).sort("frame_id").to_dicts()
+    return said.filter((pl.col("task") == task) & (pl.col("form").cast(pl.String) == form)).sort("scene_id").to_dicts()
 
 
 # Over any scene
@@ -45,19 +51,18 @@ def test_every_turn_is_said_to_the_end(scenes: pl.DataFrame) -> None:
     said = conversed(scenes)
     Conversations.validate(said, cast=True)
     for row in said.to_dicts():
-        assert [turn["role"] for turn in row["turns"]] == ["system", "user", "assistant"]
+        assert [medium["kind"] for medium in row["media"]] == ["image"]
         for text in spoken(row):
             assert text, row["conversation_id"]
             assert not LEFT_OVER.search(text), (row["conversation_id"], text)
             assert text == text.strip()
-        assert row["answer_text"] == spoken(row)[-1]
         assert json.loads(row["answer"])
 
 
 @FEW
 @given(any_scene)
 def test_the_right_option_is_there_once_and_no_other_is_true(scenes: pl.DataFrame) -> None:
-    frames = {row["frame_id"]: row for row in scenes.to_dicts()}
+    frames = {row["scene_id"]: row for row in scenes.to_dicts()}
     for row in conversed(scenes).filter(pl.col("form").cast(pl.String) == "multiple choice").to_dicts():
         offered, answer = options(row), json.loads(row["answer"])
         right = offered.pop(answer["option"])
@@ -65,7 +70,7 @@ def test_the_right_option_is_there_once_and_no_other_is_true(scenes: pl.DataFram
         assert right not in offered.values()
         assert len(set(offered.values())) == len(offered) in (1, 2, 3)
         assert re.search(rf"\b{answer['option']}\b.*{re.escape(right.rstrip('.'))}", row["answer_text"], re.DOTALL)
-        true = [text.casefold() for text in true_options(row["task"], frames[row["frame_id"]])]
+        true = [text.casefold() for text in true_options(row["task"], frames[row["scene_id"]])]
         assert any(text in right.casefold() for text in true), (right, true)
         assert not [text for text in offered.values() if _ends_or_is(text.casefold(), true)], (offered, true)
 
@@ -110,6 +115,48 @@ def test_neither_order_nor_company_changes_a_conversation(scenes: pl.DataFrame) 
         assert apart.sort(key).equals(together)
 
 
+_IN_PARTS = """
+import sys
+from pathlib import Path
+import polars as pl
+from surgsigma_dagster.dialogue.task import tasks
+from surgsigma_dagster.reasoning.grounded import chains
+from tests.unit.made import instantiate, verified, worded
+
+folder, size = Path(sys.argv[1]), int(sys.argv[2])
+assert pl.thread_pool_size() == int(sys.argv[3])
+scenes = pl.read_parquet(folder / "scenes.parquet").sample(fraction=1.0, shuffle=True, seed=size)
+said, thought = [], []
+for part in scenes.iter_slices(size):
+    words = worded(part)
+    said += [instantiate(words, task, seed=7) for task in tasks().values()]
+    thought.append(verified(pl.concat(chains(words, task) for task in tasks().values()), part))
+pl.concat(said).sort("conversation_id").write_parquet(folder / "said.parquet")
+pl.concat(thought).sort("reasoning_id").write_parquet(folder / "thought.parquet")
+"""
+
+
+def test_batches_threads_and_order_leave_every_byte_as_it_is(tmp_path: Path) -> None:
+    frames = [
+        {
+            "phase": PHASES[number % 3], "instruments_complete": number % 2 == 0,
+            "instruments": [instrument(name, 10, 10, 50 + number, 90) for name in ("hook", "grasper")[: number % 3]],
+            "triplets": [triplet("hook", "dissect", "gallbladder")] * (number % 3 == 1),
+        }
+        for number in range(60)
+    ]  # fmt: skip
+    scene(*frames).write_parquet(tmp_path / "scenes.parquet")
+    made = []
+    for size, threads in (("60", "1"), ("7", "2"), ("23", "4")):
+        subprocess.run(
+            [sys.executable, "-c", _IN_PARTS, str(tmp_path), size, threads],
+            check=True, env=os.environ | {"POLARS_MAX_THREADS": threads}, cwd=Path(__file__).parents[2],
+        )  # fmt: skip
+        made.append([(tmp_path / name).read_bytes() for name in ("said.parquet", "thought.parquet")])
+    assert made[0] == made[1] == made[2]
+    assert pl.read_parquet(tmp_path / "said.parquet").height > 200
+
+
 # What is asked, and when
 
 
@@ -134,7 +181,7 @@ def test_triplets_with_a_part_that_nobody_annotated_are_not_asked_for() -> None:
         {"triplets": [triplet("hook", verb, target)]}
         for verb, target in (("dissect", "gallbladder"), ("dissect", None), (None, "gallbladder"))
     )
-    assert [row["frame_id"][-1] for row in talk(scene(no_target, whole, no_verb), "triplet_recognition")] == ["1"]
+    assert [row["scene_id"][-1] for row in talk(scene(no_target, whole, no_verb), "triplet_recognition")] == ["1"]
 
 
 def test_where_absence_is_unknown_no_instrument_is_offered_as_wrong() -> None:
@@ -219,7 +266,7 @@ def test_the_seed_moves_the_choices_and_nothing_else() -> None:
     frames = scene(*({"phase": phase} for phase in PHASES * 10))
     one, other = (conversed(frames, seed).sort("conversation_id") for seed in (1, 2))
     assert one["conversation_id"].equals(other["conversation_id"])
-    assert not one["turns"].equals(other["turns"])
+    assert not one["question"].equals(other["question"])
     answers = [found["answer"].str.json_path_match("$.phase") for found in (one, other)]
     assert answers[0].equals(answers[1])
 
@@ -245,4 +292,4 @@ def test_phrasings_of_different_shape_are_filled_side_by_side() -> None:
     phrasings = ["{a} and {b}.", "Only {b}", "Nothing", "{b}, {a}, {b}"]
     rows = pl.DataFrame({"which": [0, 1, 2, 3], "a": ["x"] * 4, "b": ["y"] * 4})
     said = rows.select(text=filled(phrasings, pl.col("which"), {"a": pl.col("a"), "b": pl.col("b")}))
-    assert said["text"].to_list() == ["x and y.", "Only y", "Nothing", "y, x, y"]
+    assert said["text"].to_list() == ["X and y.", "Only y", "Nothing", "Y, x, y"]

@@ -8,10 +8,14 @@ import cv2
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
+from surgsigma_dagster.release import sharegpt
 from surgsigma_dagster.release.folder import Released, released_sources, write_release
 from surgsigma_dagster.release.pictures import contact_sheet, drawn, jpeg
+from surgsigma_dagster.release.sharegpt import write_conversations
 from surgsigma_dagster.vocabulary.concepts import concepts
 from tests.unit.made import corpus, frame_row, source_row, table
 
@@ -52,6 +56,97 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
     }
+
+
+# Lines
+
+
+def made_lines(folder: Path, talk: pl.DataFrame, reasoning: pl.DataFrame) -> list[dict[str, Any]]:
+    folder.mkdir(exist_ok=True)
+    write_conversations(folder, talk.lazy(), reasoning.lazy(), corpus()["scene_context"].lazy())
+    return [
+        json.loads(line) for file in sorted(folder.glob("*.jsonl")) for line in file.read_bytes().split(b"\n") if line
+    ]
+
+
+anything = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(anything, anything, anything, anything)
+def test_a_line_is_json_whatever_is_said(tmp_path: Path, system: str, asked: str, told: str, thought: str) -> None:
+    turn = pl.lit([{"task": "phase_recognition", "question": asked, "answer": told}], earlier_type())
+    talk = corpus()["conversations"].with_columns(
+        system=pl.lit(system), question=pl.lit(asked), answer_text=pl.lit(told), earlier=turn
+    )
+    for line in made_lines(tmp_path, talk, corpus()["reasoning"].with_columns(perception=pl.lit(thought))):
+        said = [turn["value"] for turn in line["conversations"]]
+        assert said[:4] == [system, f"<image>\n{asked}", told, asked]
+        assert said[4].startswith(f"<think>\n{thought}\n")
+        assert said[4].endswith(f"</think>\n<answer>{told}</answer>")
+
+
+def earlier_type() -> pl.DataType:
+    return corpus()["conversations"].schema["earlier"]
+
+
+def test_turns_are_told_in_order_and_the_thought_comes_with_the_last(tmp_path: Path) -> None:
+    talk = corpus()["conversations"].with_row_index("n")
+    turns = [
+        [{"task": "t", "question": f"q{k}", "answer": f"a{k}"} for k in range(n % 3)] for n in range(talk.height)
+    ]  # fmt: skip
+    media = [[row[0], row[0] | {"kind": "clip"}] for row in talk["media"].to_list()]
+    talk = talk.drop("n").with_columns(
+        pl.Series("earlier", turns, earlier_type()), pl.Series("media", media, talk.schema["media"])
+    )
+    rows = {row["conversation_id"]: row for row in talk.to_dicts()}
+    found = made_lines(tmp_path, talk, corpus()["reasoning"])
+    for line in found:
+        row = rows[line["id"]]
+        said = [(turn["from"], turn["value"]) for turn in line["conversations"]]
+        asked = [*(turn["question"] for turn in row["earlier"]), row["question"]]
+        told = [turn["answer"] for turn in row["earlier"]]
+        assert said[0] == ("system", row["system"])
+        assert [text for role, text in said if role == "human"] == [f"<image>\n<video>\n{asked[0]}", *asked[1:]]
+        assert [text for role, text in said if role == "gpt"][:-1] == told
+        assert "<think>" in said[-1][1]
+        assert len(line["media"]) == 2
+
+
+def test_neither_shards_nor_stretches_change_a_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    talk, reasoning = corpus()["conversations"], corpus()["reasoning"]
+    made_lines(tmp_path / "whole", talk, reasoning)
+    for number, part in enumerate(talk.sample(fraction=1.0, shuffle=True, seed=1).iter_slices(4)):
+        part.write_parquet(tmp_path / f"{number}.parquet")
+    monkeypatch.setattr(sharegpt, "_ROWS_AT_ONCE", 5)
+    (tmp_path / "parts").mkdir()
+    write_conversations(
+        tmp_path / "parts", pl.scan_parquet(tmp_path / "*.parquet"), reasoning.lazy(),
+        corpus()["scene_context"].lazy(),
+    )  # fmt: skip
+    for lines_of in (tmp_path / "whole").glob("*.jsonl"):
+        assert lines_of.read_bytes() == (tmp_path / "parts" / lines_of.name).read_bytes()
+
+
+def test_only_what_was_drawn_is_released(lake: Path, tmp_path: Path) -> None:
+    kept = corpus()["conversations"].filter(pl.col("task") == "phase_recognition").select("conversation_id")
+    write_release(
+        tmp_path / "out", corpus()["conversations"].lazy(), corpus()["reasoning"].lazy(),
+        corpus()["scene_context"].lazy(), corpus()["sources"], lambda source, root, path: lake / path,
+        audience="internal", build={}, kept_ids=kept.lazy(),
+    )  # fmt: skip
+    assert {line["id"] for line in lines(tmp_path / "out")} == set(kept["conversation_id"])
+
+
+def test_a_release_says_its_units(lake: Path, tmp_path: Path) -> None:
+    write_release(
+        tmp_path / "out", corpus()["conversations"].lazy(), corpus()["reasoning"].lazy(),
+        corpus()["scene_context"].lazy(), corpus()["sources"], lambda source, root, path: lake / path,
+        audience="internal", build={}, boxes="thousand",
+    )  # fmt: skip
+    assert manifest(tmp_path / "out")["boxes"] == "thousand"
+    (line,) = [line for line in lines(tmp_path / "out") if line["id"].startswith("instrument_localization/open/")]
+    assert line["conversations"][-1]["value"].count("grasper (100,100),(300,300)") == 2
 
 
 # Who may have what

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from surgsigma_dagster.dialogue.sampling import RUN, STAGES, Sampling, default_sampling, effect, read_sampling, sampled
 from surgsigma_dagster.dialogue.task import tasks
 from surgsigma_dagster.schema.tables import TABLES, SamplingEffect, SamplingPolicy, Selection
+from surgsigma_dagster.sources.config import load_sources
 from surgsigma_dagster.sources.errors import SourceError
 
 SOME = settings(max_examples=40, deadline=None)
@@ -266,3 +267,14 @@ def test_a_policy_that_cannot_be_kept_is_an_error_that_names_the_key(change: str
     with pytest.raises(SourceError, match=said) as found:
         read_sampling(file)
     assert str(file) in str(found.value)
+
+
+def test_sources_yaml_names_a_policy_of_its_own_and_a_bad_one_is_found_before_a_build(tmp_path: Path) -> None:
+    listed = "sources: [{name: lab, dataset: in_house, root: lab}]\nsampling: own.yaml\n"
+    (tmp_path / "sources.yaml").write_text(listed)
+    limits = ", ".join(f"{key}: {'null' if value is None else value}" for key, value in NO_LIMIT.items())
+    (tmp_path / "own.yaml").write_text(f"version: 1\nevery_task: {{{limits}}}")
+    assert load_sources(tmp_path / "sources.yaml").sampling == tmp_path / "own.yaml"
+    (tmp_path / "own.yaml").write_text("version: 1")
+    with pytest.raises(SourceError, match=r"own\.yaml, every_task"):
+        load_sources(tmp_path / "sources.yaml")
