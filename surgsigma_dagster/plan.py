@@ -55,7 +55,7 @@ def planned(corpus: Corpus) -> tuple[list[dict[str, Any]], dict[str, str]]:
 
 
 def _measured(listed: Listed) -> tuple[float, int, float, int]:
-    """Seconds, bytes and pixel-seconds of a video file, or bytes and number of a folder's pictures; zeros for neither."""
+    """Seconds, bytes and pixel-seconds of a video file, or bytes and number of pictures of a folder; else zeros."""
     path = listed.entry.root / listed.native.path if listed.native.path else None
     if path is not None and path.is_dir():
         pictures = [file.stat().st_size for file in path.rglob("*") if file.suffix.lower() in _PICTURES]
