@@ -55,7 +55,7 @@ def _table(title: str, rows: list[dict[str, Any]]) -> None:
     table = Table(title=title, title_justify="left")
     for name in rows[0]:
         numeric = all(isinstance(row[name], int | float) for row in rows)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(name.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*("" if value is None else _shown(value) for value in row.values()))
     say.print(table)
@@ -134,10 +134,12 @@ def _build(home_folder: Path, sources: Path, select: str | None, as_json: bool) 
     _print(document, as_json)
     if not as_json:
         verdict = "[green]built[/]" if result.success else "[red]not everything was built[/]"
-        rules = "1 rule" if len(not_passed) == 1 else f"{len(not_passed)} rules"
+        errors = sum(row["severity"] == "error" for row in not_passed)
+        warned = len(not_passed) - errors
         say.print(
             f"\n{verdict}: {document['conversations']:,} conversations, {document['rejects']:,} rejects, "
-            f"{rules} not passed, {document['seconds']} s"
+            f"{errors} error{'s' * (errors != 1)} and {warned} warning{'s' * (warned != 1)} from the quality rules, "
+            f"{document['seconds']} s"
         )
         for name in (*made, "ui"):
             if name in document:

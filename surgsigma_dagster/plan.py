@@ -20,6 +20,7 @@ from surgsigma_dagster.video.probe import duration
 from surgsigma_dagster.vocabulary.harmonization import known_values, resolve, verbatim_values
 
 _LABELLED_SHARE = 0.5  # of a video whose labels count its frames: whoever labels less of it hardly means to
+_PICTURES = {".png", ".jpg", ".jpeg"}
 _JPEG_BYTES_PER_PIXEL = 0.25  # at quality 2, measured on endoscopic frames
 
 
@@ -37,14 +38,14 @@ def planned(corpus: Corpus) -> tuple[list[dict[str, Any]], dict[str, str]]:
         mine = {key: one for key, one in listing.videos.items() if one.entry.name == entry.name}
         with ThreadPoolExecutor(4) as pool:
             measured = list(pool.map(_measured, mine.values()))
-        seconds, size, pixels = (sum(part) for part in zip(*measured, strict=True)) if measured else (0, 0, 0)
+        seconds, size, pixels, pictures = (sum(part) for part in zip(*measured, strict=True)) if measured else (0,) * 4
         rows.append(
             {
                 "source": entry.name,
                 "videos": len(mine),
                 "hours": round(seconds / 3600, 2),
                 "media_mb": round(size / 1e6, 1),
-                "frames_about": round(seconds / entry.frames_every_s),
+                "frames_about": round(seconds / entry.frames_every_s) + pictures,
                 "frames_mb_about": round(pixels / entry.frames_every_s * _JPEG_BYTES_PER_PIXEL / 1e6, 1),
                 "labels_to_read": sum(labels.get(key) != wanted[key] for key in mine),
                 "videos_to_extract": sum(key not in frames or labels.get(key) != wanted[key] for key in mine),
@@ -53,16 +54,19 @@ def planned(corpus: Corpus) -> tuple[list[dict[str, Any]], dict[str, str]]:
     return rows, {name: str(error) for name, error in listing.failed.items()}
 
 
-def _measured(listed: Listed) -> tuple[float, int, float]:
-    """Seconds, bytes and pixel-seconds of a video file; zeros where images or nothing lie there."""
+def _measured(listed: Listed) -> tuple[float, int, float, int]:
+    """Seconds, bytes and pixel-seconds of a video file, or bytes and number of pictures of a folder; else zeros."""
     path = listed.entry.root / listed.native.path if listed.native.path else None
+    if path is not None and path.is_dir():
+        pictures = [file.stat().st_size for file in path.rglob("*") if file.suffix.lower() in _PICTURES]
+        return 0.0, sum(pictures), 0.0, len(pictures)
     if path is None or not path.is_file():
-        return 0.0, 0, 0.0
+        return 0.0, 0, 0.0, 0
     try:
         seconds, width, height, _ = duration(path)
     except MediaError:
-        return 0.0, path.stat().st_size, 0.0
-    return seconds, path.stat().st_size, seconds * width * height
+        return 0.0, path.stat().st_size, 0.0, 0
+    return seconds, path.stat().st_size, seconds * width * height, 0
 
 
 def detected(location: str) -> list[dict[str, Any]]:

@@ -26,6 +26,9 @@ NO_INSTRUMENTS = [
     )
 ]  # fmt: skip
 
+# Sources list them among instruments; whoever asks for the instruments of a view does not mean them.
+SEWN_WITH = ["instrument/suturing_needle", "instrument/suture_thread"]
+
 
 def listed(items: pl.Expr) -> pl.Expr:
     """A list of strings as English: `a`, `a and b`, `a, b and c`; null where empty or null."""
@@ -160,7 +163,7 @@ def _instruments(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
         n_masked=pl.col("n").filter(tool).sum().cast(pl.UInt32),
         instrument_names=pl.col("name"),
         instrument_ids=pl.col("concept_id").sort(),
-        instruments_named=~pl.col("concept_id").is_in(UNNAMED).any(),
+        instruments_named=~pl.col("concept_id").is_in([*UNNAMED, *SEWN_WITH]).any(),
         looks=pl.concat_str(pl.lit("The "), "called", shows, "appearance", pl.lit(".")).drop_nulls().str.join(" "),
     )
     boxed = _boxed(entries).with_columns(placed=pl.concat_str(single, pl.lit(" in the "), "where"))
@@ -281,12 +284,18 @@ def _criteria(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
 
 
 def _motions(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
-    """`The hook moves to the upper left. …`, in the order of the instruments' ids."""
+    """`The hook moves to the upper left and comes closer. …`, in the order of the instruments' ids."""
     moving = _entries(scene, "motions").join(
-        concepts.select("concept_id", "name"), on="concept_id", how="left", maintain_order="left"
+        concepts.select("concept_id", "name", "number"), on="concept_id", how="left", maintain_order="left"
     )
-    return moving.group_by("scene_id", maintain_order=True).agg(
-        motion_said=pl.format("The {} {}.", "name", "move").str.join(" ")
+    # `context.motion` says what one instrument does; scissors do it in the plural.
+    of_several = pl.col("move").str.replace(r"^(\w+)s\b", "$1").str.replace("it is", "they are", literal=True)
+    move = pl.when(_plural(pl.col("number"))).then(of_several).otherwise("move")
+    return (
+        moving.group_by("scene_id", "concept_id", maintain_order=True)
+        .agg(pl.col("name").first(), move=move.str.join(" and "))
+        .group_by("scene_id", maintain_order=True)
+        .agg(motion_said=pl.format("The {} {}.", "name", "move").str.join(" "))
     )
 
 

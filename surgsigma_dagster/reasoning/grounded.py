@@ -51,7 +51,7 @@ _UNSETTLED = (
     .then(pl.lit("What each instrument does to the tissue is left open by this single view."))
     .when("instruments_complete")
     .then(pl.lit("With no instrument in view, nothing acts on the tissue."))
-    .otherwise(pl.lit("Which instrument acts on which tissue is left open by this single view."))
+    .otherwise(pl.lit("What the instruments do is not judged from this view."))
 )
 # What footage shows is its actions; the one that is asked for stays for level 3.
 _OVER_TIME = (

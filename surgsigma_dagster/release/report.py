@@ -148,7 +148,7 @@ def _headline(tables: Tables) -> dict[str, Any]:
         "frames_used": talk.select("media")
         .explode("media", empty_as_null=False)
         .unnest("media")
-        .filter(pl.col("kind") == "image")
+        .join(frames, left_on="id", right_on="frame_id", how="semi")  # no smoke, depth or mask that was made of one
         .select(pl.col("id").n_unique())
         .collect()
         .item(),

@@ -28,7 +28,12 @@ def identity(tables: Mapping[str, pl.LazyFrame], names: Mapping[str, str]) -> li
                 pictures_compared="content_check", shared_procedures="n_shared_procedures",
                 given_away_by_pictures=pl.col("found_by_content").list.join("; "), standing_on="why",
             )
-            .sort("relation", "sources", descending=[True, False]),
+            .sort("relation", "standing_on", "sources", descending=[True, False, False])
+            .with_columns(
+                standing_on=pl.when(pl.col("standing_on") == pl.col("standing_on").shift(1))
+                .then(pl.lit("the same"))
+                .otherwise("standing_on")
+            ),
         ),
         (
             "Official splits that contradict each other",

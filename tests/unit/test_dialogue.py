@@ -11,18 +11,20 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 
+from surgsigma_dagster.context.words import in_words
 from surgsigma_dagster.dialogue.engine import filled
 from surgsigma_dagster.dialogue.pools import AREAS
 from surgsigma_dagster.dialogue.task import tasks
 from surgsigma_dagster.schema.tables import Conversations
 from surgsigma_dagster.vocabulary.concepts import concepts
-from tests.unit.made import any_scene, conversed, instrument, reasoned, scene, triplet
+from tests.unit.made import Row, any_scene, conversed, instrument, reasoned, scene, triplet
 
 FEW = settings(max_examples=10, deadline=None)
 FEWER = settings(max_examples=5, deadline=None)
 # "None: no instrument …" and "none of" are English; a bare None is a value that was not there.
 LEFT_OVER = re.compile(r"[{}<>]|\bNone\b(?!:| of)|\bnull\b|\bnan\b|  |\bxxx\b| [.,;:]|\.\.|\bthe no\b|, and no target")
 NAMES = dict(concepts().select("concept_id", "name").iter_rows())
+NO_BOX: Row = dict.fromkeys(("x1", "y1", "x2", "y2"))
 PHASES = [f"phase/cholecystectomy/{name}" for name in ("preparation", "clipping_and_cutting", "gallbladder_packaging")]
 
 
@@ -63,6 +65,7 @@ def test_every_turn_is_said_to_the_end(scenes: pl.DataFrame) -> None:
 @given(any_scene)
 def test_the_right_option_is_there_once_and_no_other_is_true(scenes: pl.DataFrame) -> None:
     frames = {row["scene_id"]: row for row in scenes.to_dicts()}
+    placed = dict(in_words(scenes, concepts()).select("scene_id", "placed_all").iter_rows())
     for row in conversed(scenes).filter(pl.col("form").cast(pl.String) == "multiple choice").to_dicts():
         offered, answer = options(row), json.loads(row["answer"])
         right = offered.pop(answer["option"])
@@ -72,6 +75,11 @@ def test_the_right_option_is_there_once_and_no_other_is_true(scenes: pl.DataFram
         assert re.search(rf"\b{answer['option']}\b.*{re.escape(right.rstrip('.'))}", row["answer_text"], re.DOTALL)
         true = [text.casefold() for text in true_options(row["task"], frames[row["scene_id"]])]
         assert any(text in right.casefold() for text in true), (right, true)
+        if row["task"] == "image_captioning" and placed[row["scene_id"]]:  # the phase may be right, not the place, too
+            where = f": {placed[row['scene_id']]}."
+            assert where in right
+            assert not [text for text in offered.values() if where in text and _ends_or_is(text.casefold(), true)]
+            continue
         assert not [text for text in offered.values() if _ends_or_is(text.casefold(), true)], (offered, true)
 
 
@@ -83,6 +91,8 @@ def true_options(task: str, frame: dict[str, Any]) -> list[str]:
         return [NAMES[frame["step"]]]
     if task == "instrument_recognition":
         return [NAMES[entry["concept_id"]] for entry in frame["instruments"]]
+    if task == "tissue_recognition":
+        return [NAMES[entry["concept_id"]] for entry in frame["tissues"]]
     if task == "triplet_recognition":
         return [
             f"the {NAMES[one['target']]}" for one in frame["triplets"] if one["target"] and one["verb"] != "verb/none"
@@ -90,10 +100,8 @@ def true_options(task: str, frame: dict[str, Any]) -> list[str]:
     if task == "safety_assessment":
         met = ["Yes" if entry["met"] else "No" for entry in frame["criteria"]]
         return [" ".join(f"Criterion {number}: {word}." for number, word in enumerate(met, 1))]
-    if task == "tissue_recognition":
-        return [NAMES[entry["concept_id"]] for entry in frame["tissues"]]
-    seen = frame["tissues" if task == "tissue_localization" else "instruments"]
-    (entry,) = [entry for entry in seen if entry["x1"] is not None]
+    located = "tissues" if task == "tissue_localization" else "instruments"
+    (entry,) = [entry for entry in frame[located] if entry["x1"] is not None]
     column = min(int((entry["x1"] + entry["x2"]) / 2 / 854 * 3), 2)
     line = min(int((entry["y1"] + entry["y2"]) / 2 / 480 * 3), 2)
     cell = f"{['upper', 'middle', 'lower'][line]} {['left', 'centre', 'right'][column]}"
@@ -177,6 +185,46 @@ def test_an_instrument_of_unknown_kind_is_located_but_not_named() -> None:
     frame = {"instruments": [instrument("unspecified", 10, 10, 50, 50)], "instruments_complete": True}
     assert talk(scene(frame), "instrument_recognition") == []
     assert len(talk(scene(frame), "instrument_localization")) == 1
+
+
+@pytest.mark.parametrize("others", [(), ("suction_instrument",)])
+def test_needle_and_thread_are_no_answer_to_which_instruments(others: tuple[str, ...]) -> None:
+    names = ("suturing_needle", "suture_thread", *others)
+    frame = {"instruments": [instrument(name) for name in names], "instruments_complete": True}
+    assert talk(scene(frame), "instrument_recognition") == []
+
+
+def test_a_triplet_s_target_is_not_all_that_can_be_seen() -> None:
+    acting: Row = {"triplets": [triplet("hook", "dissect", "cystic_artery")], "instruments": [instrument("hook")]}
+    target, around = ({"concept_id": f"tissue/{name}"} | NO_BOX for name in ("cystic_artery", "liver"))
+    frames = scene(
+        acting | {"tissues": [target]},
+        acting | {"tissues": [target, around]},
+        acting | {"tissues": [target], "tissues_complete": True},
+    )
+    assert [row["scene_id"][-1] for row in talk(frames, "tissue_recognition")] == ["1", "2"]
+
+
+def test_a_frame_outside_any_step_is_captioned_without_one() -> None:
+    frame = {"procedure_type": "procedure/gastric_bypass", "phase": "phase/gastric_bypass/preparation",
+             "step": "step/gastric_bypass/no_step", "instruments": [instrument("grasper")]}  # fmt: skip
+    (row,) = talk(scene(frame), "image_captioning")
+    assert "step" not in row["answer_text"]
+    assert json.loads(row["answer"])["step"] is None
+
+
+def test_captions_that_are_wrong_share_the_phase_or_the_place_but_not_both() -> None:
+    frame = {
+        "phase": PHASES[0],
+        "instruments": [instrument("grasper", 0, 0, 90, 90), instrument("hook", 800, 0, 850, 90)],
+    }
+    (row,) = talk(scene(frame), "image_captioning", "multiple choice")
+    told = [re.findall(r"phase ([^.]+)\. .* grasper in the ([a-z ]+) and a hook in the upper right", text)[0]
+            for text in options(row).values()]  # fmt: skip
+    phases, places = zip(*told, strict=True)
+    assert sorted(Counter(phases).values()) == sorted(Counter(places).values()) == [2, 2]
+    assert len(set(told)) == 4
+    assert told["ABCD".index(json.loads(row["answer"])["option"])] == ("preparation", "upper left")
 
 
 def test_triplets_with_a_part_that_nobody_annotated_are_not_asked_for() -> None:

@@ -204,5 +204,6 @@ def test_every_task_s_chain_on_a_busy_frame_passes_on_its_own_words() -> None:
     found = verified(reasoned(scenes), scenes)
     assert set(found["verified"].cast(pl.String)) == {"pass"}
     of_images = {name for name, task in tasks().items() if task.scene == "frame" and task.inputs == ("frame",)}
-    unanswered = {"step_recognition", "safety_assessment", "tissue_localization"}  # no step, criteria or tissue boxes
+    # No step, criteria or tissue boxes, and no tissue but the target.
+    unanswered = {"step_recognition", "safety_assessment", "tissue_localization", "tissue_recognition"}
     assert set(found["task"]) == {name for name in of_images if not tasks()[name].targets} - unanswered

@@ -156,6 +156,16 @@ def test_instruments_are_counted_and_named_with_their_article() -> None:
     ]  # fmt: skip
 
 
+def test_scissors_move_in_the_plural_and_what_one_instrument_does_is_one_sentence() -> None:
+    moving = [("hook", "moves slightly up"), ("hook", "comes closer"), ("scissors", "stays where it is"),
+              ("monopolar_curved_scissors", "leaves the view"), ("bipolar", "draws back")]  # fmt: skip
+    (row,) = said({"motions": [{"concept_id": f"instrument/{name}", "move": move} for name, move in moving]})
+    assert row["motion_said"] == (
+        "The hook moves slightly up and comes closer. The scissors stay where they are. "
+        "The monopolar curved scissors leave the view. The bipolar forceps draws back."
+    )
+
+
 def test_verbs_agree_with_their_subjects() -> None:
     rows = said(
         {"triplets": [triplet("grasper", "retract", "gallbladder")]},

@@ -20,7 +20,8 @@ TASK = Task(
     grammar="names",
     metric="set_f1",
     negative=_N == 0,
-    # Without a word on absences, an empty list is a gap; an instrument of unknown kind has no name to give.
+    # Without a word on absences, an empty list is a gap; an instrument of unknown kind has no name to give,
+    # and thread and needle are none.
     eligible=((_N > 0) | pl.col("instruments_complete")) & pl.col("instruments_named"),
     case=pl.when(_N == 0).then(pl.lit("none")).when(_N == 1).then(pl.lit("one")).otherwise(pl.lit("many")),
     answer={"instruments": pl.col("instrument_ids")},
@@ -29,7 +30,7 @@ TASK = Task(
         in_phase(),
         pl.when(_SEEN == 0)
         .then(pl.lit("Nothing in the field has the shaft and tip of an instrument."))
-        .otherwise(pl.lit("Each kind is told by its tip.")),
+        .otherwise(pl.lit("Each kind is told by its shape.")),
     ),
     conclusion=pl.when(_N == 0)
     .then(pl.lit("No instrument is visible."))

@@ -19,7 +19,7 @@ TASK = Task(
     answer={"action": pl.col("action"), "after": pl.col("actions").list.eval(pl.element().struct.field("concept_id"))},
     slots={"action": pl.col("action_name")},
     weighing=pl.concat_str(
-        in_phase(), pl.lit("What has been done so far calls for what comes after it. "),
+        in_phase(), pl.format("What comes next is judged from what has been done: {}. ", "sequence"),
         pl.format("By definition, {} is this: {}", "action_name", "action_definition"),
     ),
     conclusion=pl.format("The next action is {}.", "action_name"),

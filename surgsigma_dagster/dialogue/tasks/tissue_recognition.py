@@ -18,7 +18,9 @@ TASK = Task(
     ),
     grammar="names",
     metric="set_f1",
-    eligible=_N > 0,
+    # A triplet names the one tissue that is acted on, not the tissues that are visible.
+    eligible=(_N > 0)
+    & (pl.col("tissues_complete") | (pl.col("tissue_names").list.set_difference("target_names").list.len() > 0)),
     case=pl.when(_N == 1).then(pl.lit("one")).otherwise(pl.lit("many")),
     answer={"tissues": pl.col("tissues").list.eval(pl.element().struct.field("concept_id")).list.unique().list.sort()},
     slots={"tissues": pl.col("tissues_said")},
