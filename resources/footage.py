@@ -110,8 +110,7 @@ class Footage(dg.ConfigurableResource):
                 )
                 for name, path in made.files.items():
                     lake.put(path, f"dense/{key}/{name}")
-            path = pl.concat_str(pl.lit(f"dense/{key}/"), "image_name")
-            images = made.rows.with_columns(image_path=path)
+            images = made.rows.with_columns(image_path=pl.concat_str(pl.lit(f"dense/{key}/"), "image_name"))
             return {"dense_images": images, "positions": made.positions, "synthesis_rejects": made.rejects}
 
         return lake.rebuild(

@@ -114,8 +114,8 @@ def load_sources(path: Path) -> SourcesConfig:
         if strangers := sorted(set(order) - set(names)):
             raise SourceError(path, f"precedence.{field}", f"names of sources, of {', '.join(names)}", strangers[0])
     for number, model in enumerate(config.models):
-        place = {"path": (path.parent / model.path.expanduser()).resolve()}
-        config.models[number] = model.model_copy(update=place)
+        file = (path.parent / model.path.expanduser()).resolve()
+        config.models[number] = model.model_copy(update={"path": file})
         if model.task in [other.task for other in config.models[:number]]:
             raise SourceError(path, f"models.{number}.task", "one model a task", model.task)
     if config.splits:
