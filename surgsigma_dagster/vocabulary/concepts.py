@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import polars as pl
 import yaml
@@ -37,8 +37,10 @@ PHRASED: dict[str, tuple[str, ...]] = {
     "verb": ("gerund", "third_person"),
 }  # what a sentence about the kind needs beyond the name
 
-# libyaml, where PyYAML was built with it: ten times as fast.
-_Loader: type[yaml.BaseLoader] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+if TYPE_CHECKING:
+    from yaml import BaseLoader as _Loader
+else:  # libyaml, where PyYAML was built with it: ten times as fast
+    _Loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 Text = Annotated[str, Field(min_length=1)]
 ConceptId = Annotated[str, Field(pattern=rf"^({'|'.join(KINDS)})(/[a-z0-9_]+){{1,2}}$")]
