@@ -214,8 +214,8 @@ def _ids(kind: str, frame: Any) -> list[str]:
     """Ids as `keys.hashed_id` makes them: the start of a hash over what tells labels apart."""
     import xxhash
 
-    own = ("Frame", "present") if kind == "presences" else ("start_s", "end_s")
-    columns = [frame[name] for name in ("source", "video_id", "file", "locator", "concept_id", "raw_value", *own)]
+    whose, *own = ("frame_id", "present") if kind == "presences" else ("video_id", "start_s", "end_s")
+    columns = [frame[name] for name in (whose, "file", "locator", "concept_id", "raw_value", *own)]
     if kind == "presences":
         columns[-1] = columns[-1].map({True: "true", False: "false"})
     return [

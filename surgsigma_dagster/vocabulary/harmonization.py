@@ -20,7 +20,6 @@ HARMONIZED = (*LABELS, "alias_coverage")
 UNMAPPED = "text"  # the field of values that are kept as they are and mean no concept
 _VALUE = ["source", "field", "raw_value"]
 _OWN = (
-    "frame_index",
     "start_s",
     "end_s",
     "raw_verb",
@@ -248,7 +247,9 @@ def _labels(kind: str, frame: pl.DataFrame) -> pl.DataFrame:
     if kind == "depths":
         frame = frame.with_columns(depth_path="depth_file")
     own = [name for name in _OWN if name in frame.columns]
-    identity = ["source", "video_id", "file", "locator", "concept_id", "raw_value", *own]
+    # A frame's id names its source, video and number, a video's id its source.
+    whose = "frame_id" if kind in FRAME_LABELS else "video_id"
+    identity = [whose, "file", "locator", "concept_id", "raw_value", *own]
     label_id = hashed_id(pl.lit(kind), *map(pl.col, identity))
     # As numbers, hexadecimal ids sort in the order of their text and four times as fast.
     number = pl.col("label_id").str.to_integer(base=16, dtype=pl.UInt64)

@@ -82,10 +82,8 @@ TEXT = Kind(
     pl.String(),
     lambda cell: pl.when(cell.str.strip_chars() != "").then(cell),
     lambda value: isinstance(value, str) and value.strip() != "" and is_utf8(value),
-    plain=(
-        pl.String(),
-        lambda cell: pl.when(cell.is_between(pl.lit("!"), pl.lit("~"))).then(cell),
-    ),  # begins with a visible character
+    # A cell that begins with a visible ASCII character is not blank.
+    plain=(pl.String(), lambda cell: pl.when(cell.is_between(pl.lit("!"), pl.lit("~"))).then(cell)),
 )
 BINARY = Kind(
     "0 or 1",
