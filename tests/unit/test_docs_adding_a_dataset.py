@@ -103,6 +103,6 @@ def test_it_builds_into_conversations_that_lead_back_to_their_line(lab: Path) ->
         ("instrument/hook", "larkfield/L01/000003", 40.0, 90.0, "/annotation/object[1]"),
         ("instrument/grasper", "larkfield/L01/000003", 180.0, 150.0, "/annotation/object[2]"),
     ]
-    located = rows("conversations").filter(task="instrument_localization", frame_id="larkfield/L01/000003")
+    located = rows("conversations").filter(task="instrument_localization", scene_id="larkfield/L01/000003")
     assert set(boxes["label_id"]) <= set(located["label_ids"].explode())
-    assert rows("conversations").filter(task="phase_recognition")["frame_id"].n_unique() == 6
+    assert rows("conversations").filter(task="phase_recognition")["scene_id"].n_unique() == 6
