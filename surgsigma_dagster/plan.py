@@ -58,8 +58,9 @@ def _measured(listed: Listed) -> tuple[float, int, float, int]:
     """Seconds, bytes and pixel-seconds of a video file, or bytes and number of pictures of a folder; else zeros."""
     path = listed.entry.root / listed.native.path if listed.native.path else None
     if path is not None and path.is_dir():
-        pictures = [file.stat().st_size for file in path.rglob("*") if file.suffix.lower() in _PICTURES]
-        return 0.0, sum(pictures), 0.0, len(pictures)
+        pictures = [file for file in path.rglob("*") if file.suffix.lower() in _PICTURES]
+        frames = [file for file in pictures if "mask" not in file.stem]  # CholecSeg8k's masks lie beside its frames
+        return 0.0, sum(file.stat().st_size for file in pictures), 0.0, len(frames)
     if path is None or not path.is_file():
         return 0.0, 0, 0.0, 0
     try:

@@ -124,6 +124,13 @@ def test_the_counts_add_up_to_the_rows_of_the_conversations_table(report: Callab
     assert "1 of them rejected" in html
 
 
+def test_only_frames_count_as_frames_that_stand_in_a_conversation(report: Callable[..., str]) -> None:
+    smoke = [{"kind": "image", "id": "alpha/v1/000001/smoke", "root": "lake", "path": "smoke/1.png"}]
+    frame = {"frame_id": "alpha/v1/000001", "video_id": "alpha/v1", "source": "alpha", "status": "available"}
+    html = report(frames=[frame], conversations=[conversation(1), conversation(2, task="desmoking", media=smoke)])
+    assert "1 stand in a conversation" in html
+
+
 def test_markup_in_the_data_is_shown_not_run(report: Callable[..., str]) -> None:
     nasty = "<script>alert('x')</script><img src=x onerror=alert(1)>"
     html = report(
