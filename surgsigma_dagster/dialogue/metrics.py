@@ -5,7 +5,6 @@ exist, as the overlap of nothing with nothing, is NaN; input that cannot be comp
 wrong answer: a model that says nothing is not spared.
 """
 
-import math
 import re
 from collections.abc import Collection, Hashable, Sequence
 from typing import Any, Literal
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from surgsigma_dagster.dialogue.grammar import Sentence, caption_text
 from surgsigma_dagster.dialogue.mentions import mentions
 from surgsigma_dagster.dialogue.task import tasks
+from surgsigma_dagster.synthesis.desmoking import psnr as decibels
 
 Scores = dict[str, float]
 Box = Sequence[Any]  # concept id, x1, y1, x2, y2
@@ -187,8 +187,7 @@ def psnr(given: NDArray[Any], true: NDArray[Any]) -> Scores:
         raise ValueError(f"picture: expected pixels of type uint8, found {given.dtype} and {true.dtype}")
     if not given.size:
         raise ValueError("picture: expected pixels, found none")
-    error = float(np.mean((given.astype(np.float64) - true) ** 2))
-    return {"psnr": 10 * math.log10(255**2 / error) if error else math.inf}
+    return {"psnr": decibels(given, true)}
 
 
 def _same_shape(what: str, given: NDArray[Any], true: NDArray[Any]) -> None:

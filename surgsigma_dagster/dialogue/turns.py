@@ -107,15 +107,22 @@ def _chosen(
     plan, known = chains(), tasks()
     told = {name: said["scene_id"] for name, said in talk.items()}
     told |= {f"{name} found": talk[name].filter(~pl.col("negative"))["scene_id"] for name in plan.not_after_none}
-    there = words.select("scene_id", *(pl.col("scene_id").is_in(ids.implode()).alias(n) for n, ids in told.items()))
+    acting = pl.col("triplets").list.eval(pl.element().struct.field("instrument")).list.n_unique()
+    there = words.select(
+        "scene_id",
+        *(pl.col("scene_id").is_in(ids.implode()).alias(n) for n, ids in told.items()),
+        alone=acting == 1,
+    )
     asked: dict[str, list[pl.Expr]] = {}
     for chain, names in plan.chains.items():
         begun = pl.lit(False)
         asked[chain] = []
-        for name in names:
+        for number, name in enumerate(names, 1):
             later = pl.col(f"{name} found" if name in plan.not_after_none else name)
             if _asks_of_one(known[name]):
-                later = later & pl.col(NAMES_INSTRUMENTS)
+                # The reasoning before the last answer is the whole scene's: it must not say more than that answer.
+                followed = pl.any_horizontal(pl.lit(False), *(pl.col(other) for other in names[number:]))
+                later = later & pl.col(NAMES_INSTRUMENTS) & (followed | pl.col("alone"))
             asked[chain].append(pl.when(begun).then(later).otherwise(pl.col(name)))
             begun = begun | asked[chain][-1]
     # The highest of one draw a chain: a new chain takes scenes from others, and moves none between them. The upper half

@@ -18,6 +18,7 @@ FEWER = settings(max_examples=3, deadline=None)
 LEFT_OVER = re.compile(r"[{}]|\bNone\b(?!:| of)|\bnull\b|\bnan\b|  | [.,;:]|\.\.|\bthe no\b")
 WORDS = {row["concept_id"]: {row["name"], row["plural"]} for row in concepts().iter_rows(named=True)}
 KEY = "conversation_id"
+PREPARATION = "phase/cholecystectomy/preparation"
 CRITERIA = [{"concept_id": concept_id, "met": True} for concept_id in concept_ids("criterion")[:3]]
 
 
@@ -101,14 +102,22 @@ def test_a_question_about_one_instrument_is_answered_by_all_that_it_does(scenes:
 
 def test_an_answer_about_one_instrument_says_nothing_of_the_others() -> None:
     acting = [triplet("hook", "dissect", "cystic_duct"), triplet("grasper", "none", None)]
-    scenes = scene(*[{"instruments": [instrument("hook"), instrument("grasper")], "triplets": acting}] * 200)
-    of_one = talked(scenes).filter(pl.col("task") == "triplet_recognition")
-    answers = set(of_one.select("negative", "answer_text").iter_rows())
-    assert {negative for negative, _ in answers} == {True, False}
-    for negative, text in answers:
-        assert ("grasper" in text, "hook" in text) == (negative, not negative)
+    seen = {"instruments": [instrument("hook"), instrument("grasper")], "triplets": acting, "phase": PREPARATION}
+    said = [turn for row in talked(scene(*[seen] * 200)).to_dicts() for turn in turns(row)]
+    answers = {turn["answer"] for turn in said if turn["task"] == "triplet_recognition"}
+    assert {"grasper" in text for text in answers} == {True, False}
+    for text in answers:
+        assert ("grasper" in text) is not ("hook" in text)
         # The hook is at work all the while, and so is not the grasper.
         assert not re.search(r"no tissue is being (treated|acted)|although|One instrument is|no action\.", text, re.I)
+
+
+def test_the_reasoning_before_the_last_answer_says_no_more_than_the_answer() -> None:
+    acting = [triplet("hook", "dissect", "cystic_duct"), triplet("grasper", "retract", "gallbladder")]
+    seen = {"instruments": [instrument("hook"), instrument("grasper")]}
+    last = {n: set(talked(scene(*[{**seen, "triplets": acting[:n]}] * 100))["task"]) for n in (1, 2)}
+    assert "triplet_recognition" in last[1]
+    assert "triplet_recognition" not in last[2]  # it would be about one of two
 
 
 def test_instruments_are_asked_for_then_what_one_does_then_whether_it_is_safe() -> None:
