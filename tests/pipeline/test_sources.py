@@ -24,6 +24,8 @@ from tests.unit.test_adapters_rules import WRITERS as NATIVE
 from .conftest import built, surgsigma
 from .loopback import AWS, free_port, s3
 
+pytestmark = pytest.mark.slow
+
 FOLDERS = {
     "cholec80": "cholec80", "cholecseg8k": "cholecseg8k", "cholect50": "CholecT50", "endoscapes": "endoscapes",
     "in_house": "in_house", "psi_ava": "psi-ava", "sar_rarp50": "SAR-RARP50", "scared": "SCARED",
