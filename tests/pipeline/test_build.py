@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -153,6 +154,26 @@ def test_an_interrupted_build_ends_soon_and_says_how_to_go_on(samples: Path, tmp
     _, said = running.communicate(timeout=60)
     assert running.returncode == 130
     assert "the same command goes on" in said
+
+
+def test_a_new_video_makes_its_own_shards_and_leaves_the_others_alone(samples: Path, tmp_path: Path) -> None:
+    root, home = tmp_path / "cholec80", tmp_path / "home"
+    shutil.copytree(samples / "cholec80", root)
+    second = [path for path in root.rglob("video51*") if path.is_file()]
+    for path in second:
+        path.rename(tmp_path / path.name)
+    config = tmp_path / "sources.yaml"
+    config.write_text(f"sources:\n  - {{name: cholec80, dataset: cholec80, root: {root}, licence: CC0-1.0}}\n")
+    assert built(config, home)["success"]
+    shards = home / "lake" / "conversations"
+    before = {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in shards.iterdir()}
+    assert set(before) == {"cholec80__video01.parquet"}
+    for path in second:
+        (tmp_path / path.name).rename(path)
+    assert built(config, home)["success"]
+    after = {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in shards.iterdir()}
+    assert set(after) == {"cholec80__video01.parquet", "cholec80__video51.parquet"}
+    assert {name: after[name] for name in before} == before
 
 
 def test_tables_can_be_read_while_they_are_rebuilt(samples: Path, demo_home: Path) -> None:

@@ -106,3 +106,13 @@ def test_sources_check_reports_everything_before_a_build(home: Path) -> None:
     said = surgsigma("sources", "check", home / "sources.yaml", "--json").stdout
     assert '"unmapped": []' in said
     assert "missing_media" in said
+
+
+def test_real_labels_make_every_image_task_that_they_can(home: Path) -> None:
+    """CholecT50's frames are here: seven tasks come of its labels and pictures, all verified."""
+    made = query(home, "SELECT DISTINCT task FROM conversations WHERE source = 'cholect50' AND status = 'accepted'")
+    assert {task for (task,) in made} == {
+        "instrument_recognition", "instrument_localization", "triplet_recognition", "phase_recognition",
+        "image_captioning", "next_frame_generation", "desmoking",
+    }  # fmt: skip
+    assert query(home, "SELECT count(*) FROM conversations WHERE status <> 'accepted'") == [(0,)]

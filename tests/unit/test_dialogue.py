@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from surgsigma_dagster.dialogue.engine import filled
 from surgsigma_dagster.dialogue.pools import AREAS
 from surgsigma_dagster.dialogue.task import tasks
 from surgsigma_dagster.schema.tables import Conversations
-from surgsigma_dagster.vocabulary.concepts import concepts
+from surgsigma_dagster.sources.adapter import adapters
+from surgsigma_dagster.vocabulary.concepts import aliases, concepts
 from tests.unit.made import Row, any_scene, conversed, instrument, reasoned, scene, triplet
 
+ACCEPTS_NAMES = {"in_house", "web_video", "coco"}  # which offer what their own labels name
 FEW = settings(max_examples=10, deadline=None)
 FEWER = settings(max_examples=5, deadline=None)
 # "None: no instrument …" and "none of" are English; a bare None is a value that was not there.
@@ -344,3 +347,22 @@ def test_phrasings_of_different_shape_are_filled_side_by_side() -> None:
     rows = pl.DataFrame({"which": [0, 1, 2, 3], "a": ["x"] * 4, "b": ["y"] * 4})
     said = rows.select(text=filled(phrasings, pl.col("which"), {"a": pl.col("a"), "b": pl.col("b")}))
     assert said["text"].to_list() == ["X and y.", "Only y", "Nothing", "Y, x, y"]
+
+
+def test_no_option_of_a_source_is_another_name_of_another() -> None:
+    """Wrong options come from what a source annotates: no two of its names of one kind mean one thing."""
+    called = concepts().select("concept_id", "kind", "name", "synonyms")
+    names = {
+        row["concept_id"]: {row["name"].casefold(), *map(str.casefold, row["synonyms"])} for row in called.to_dicts()
+    }
+    kinds = dict(called.select("concept_id", "kind").iter_rows())
+    for dataset in adapters():
+        meant = sorted(aliases(dataset)["concept_id"].unique()) if dataset not in ACCEPTS_NAMES else []
+        same = [
+            (one, other)
+            for one, other in combinations(meant, 2)
+            if kinds[one] == kinds[other]
+            and one.split("/")[1:-1] == other.split("/")[1:-1]
+            and names[one] & names[other]
+        ]
+        assert same == [], dataset
