@@ -3,11 +3,12 @@
     python benchmarks/conversations.py [--size 1.0] [--folder DIR] [--only stages|ratios]
 
 Stages run one after the other, each a process of its own, on labels as `corpus` makes them: reasoning (three levels,
-verified), conversations, export (JSONL and Parquet a split), tables (DuckDB), qa (every rule). Ratios compare the
-instantiation of one task, phase recognition, at a twentieth of the size, with Hugging Face `datasets.map` (extra
-`bench`) and a plain Python loop: from labels in memory to finished rows in memory, but for the batched map, which has
-to write files; the same in every column of every row. Writing is told apart: the engine's rows as an Arrow file, and
-as Parquet beside the floor, which is writing the finished rows as Parquet. Exits 1 where a target is missed.
+verified), conversations, selection (the sampling policy, counts), export (JSONL and Parquet a split), tables
+(DuckDB), qa (every rule). Ratios compare the instantiation of one task, phase recognition, at a twentieth of the
+size, with Hugging Face `datasets.map` (extra `bench`) and a plain Python loop: from labels in memory to finished rows
+in memory, but for the batched map, which has to write files; the same in every column of every row. Writing is told
+apart: the engine's rows as an Arrow file, and as Parquet beside the floor, which is writing the finished rows as
+Parquet. Exits 1 where a target is missed.
 """
 
 import argparse
@@ -33,6 +34,7 @@ from surgsigma_dagster.context.words import in_words
 from surgsigma_dagster.dialogue.engine import instantiate
 from surgsigma_dagster.dialogue.media import with_media
 from surgsigma_dagster.dialogue.pools import with_pools
+from surgsigma_dagster.dialogue.sampling import counted, default_sampling, effect, sampled
 from surgsigma_dagster.dialogue.task import Task, tasks
 from surgsigma_dagster.quality.rules import evaluate
 from surgsigma_dagster.reasoning.grounded import chains
@@ -117,6 +119,25 @@ def _scan(folder: Path, table: str) -> pl.LazyFrame:
     return pl.scan_parquet(shards(folder, table))
 
 
+def select(folder: Path, size: float) -> int:
+    """What the default sampling policy keeps, its effect, and the counts."""
+    talk, policy = _scan(folder, "conversations"), default_sampling()
+    _whole(policy.table(), folder, "sampling_policy")
+    chosen = sampled(talk, _scan(folder, "scene_context"), _scan(folder, "frames"), policy, seed=SEED)
+    _whole(chosen, folder, "selection")
+    selection = _scan(folder, "selection")
+    _whole(counted(talk, selection, _scan(folder, "sources")), folder, "conversation_counts")
+    _whole(effect(talk, selection), folder, "sampling_effect")
+    return chosen.height
+
+
+def _whole(rows: pl.DataFrame, folder: Path, table: str) -> None:
+    """The one shard of `table`, in place of the empty one that labels come with."""
+    for old in shards(folder, table):
+        old.unlink()
+    _write(rows, folder, table, "all")
+
+
 def export(folder: Path, size: float) -> int:
     """JSONL and Parquet a split, as a release holds them."""
     (folder / "release").mkdir()
@@ -147,6 +168,7 @@ STAGES: dict[str, Callable[[Path, float], int]] = {
     "labels": make_labels,
     "reasoning": make_reasoning,
     "conversations": make_conversations,
+    "selection": select,
     "export": export,
     "tables": load_tables,
     "qa": run_rules,
