@@ -6,7 +6,7 @@ import polars as pl
 
 from surgsigma_dagster.dialogue.grammar import agrees, parse, told
 from surgsigma_dagster.dialogue.sampling import answer_class, counts
-from surgsigma_dagster.quality.rule import Tables, available, every_medium, orphans, rule
+from surgsigma_dagster.quality.rule import Tables, available, every_medium, one_by_one, orphans, rule
 from surgsigma_dagster.reasoning.verifier import RESIDUE
 from surgsigma_dagster.schema.tables import LABELS
 
@@ -52,7 +52,7 @@ def conversations_are_traceable(tables: Tables) -> pl.LazyFrame:
         ]
     )
     unseen = every_medium(talk).join(there, on="id", how="anti")
-    return pl.concat(
+    return one_by_one(
         [
             orphans(tables, "conversations", "reasoning_id", "reasoning", "reasoning_id"),
             unlabelled.select(example=pl.format("{}: label", "conversation_id")),
@@ -125,9 +125,12 @@ def counts_add_up(tables: Tables) -> pl.LazyFrame:
     key = pl.concat_str(pl.col(by).fill_null("?"), separator=", ")
     pairs = [(pl.col(name).fill_null(0), pl.col(f"{name}_right").fill_null(0)) for name in ("n", "n_kept")]
     (n, rows), (n_kept, rows_kept) = pairs
-    undecided = tables["conversations"].join(tables["selection"], on="conversation_id", how="anti")
-    unknown = tables["selection"].join(tables["conversations"], on="conversation_id", how="anti")
-    return pl.concat(
+    ids = [tables[name].select("conversation_id") for name in ("conversations", "selection")]
+    undecided, unknown = (
+        ids[0].join(ids[1], on="conversation_id", how="anti"),
+        ids[1].join(ids[0], on="conversation_id", how="anti"),
+    )
+    return one_by_one(
         [
             off.select(example=pl.format("{}: {} ({} kept), rows {} ({} kept)", key, n, n_kept, rows, rows_kept)),
             *(
@@ -141,43 +144,47 @@ def counts_add_up(tables: Tables) -> pl.LazyFrame:
 @rule("selection", checked=("selection", "conversations", "sampling_policy"))
 def sampling_keeps_its_word(tables: Tables) -> pl.LazyFrame:
     """What is kept for training is within the policy's caps and as far apart as it says; nothing else is left out."""
-    rows = (
-        tables["conversations"]
-        .select(
-            "conversation_id", "task", "scene_id", "video_id", "form", "status", "split", klass=answer_class()
-        )
-        .join(tables["selection"].select("conversation_id", "kept"), on="conversation_id")
-    )  # fmt: skip
+    chosen = tables["selection"].select("conversation_id", "kept")
     train = pl.col("split").cast(pl.String) == "train"
     accepted = pl.col("status").cast(pl.String) == "accepted"
-    kept = rows.filter("kept", train).join(tables["sampling_policy"], on="task")
-    enough = pl.len().over("task") > pl.col("at_least")  # below that, only the cap of the task holds
-    by_task = kept.group_by("task").agg(n=pl.len(), limit=pl.col("conversations").first())
-    by_video = kept.filter(enough).group_by("task", "video_id").agg(
-        n=pl.len(), limit=pl.col("conversations_a_video").first()
-    )  # fmt: skip
+    wrongly = (
+        tables["conversations"]
+        .select("conversation_id", "split", train=train, accepted=accepted)
+        .join(chosen, on="conversation_id")
+        .filter((pl.col("kept") & ~pl.col("accepted")) | (~pl.col("train") & pl.col("accepted") & ~pl.col("kept")))
+    )
+    kept = tables["conversations"].filter(train).join(chosen.filter("kept"), on="conversation_id", how="semi")
+    n = kept.group_by("task", "video_id").agg(n=pl.len()).collect().lazy()
+    by_task = n.group_by("task").agg(pl.col("n").sum()).join(tables["sampling_policy"], on="task")
+    policy = by_task.filter(pl.col("n") > pl.col("at_least"))  # below that, only the cap of the task holds
+    by_video = n.join(policy.drop("n"), on="task")
+    thinned = policy.filter(pl.col("seconds_between") > 0).select("task", "seconds_between")
     near = (
-        kept.filter(enough)
-        .filter(pl.col("form").cast(pl.String) == "open", pl.col("seconds_between") > 0)
+        kept.filter(pl.col("form").cast(pl.String) == "open")
+        .select("conversation_id", "task", "video_id", "scene_id", klass=answer_class())
+        .join(thinned, on="task")
         .join(tables["scene_context"].select("scene_id", "start_s"), on="scene_id")
         .sort("task", "video_id", "klass", "start_s")
         .filter(pl.col("start_s").diff().over("task", "video_id", "klass") < pl.col("seconds_between") - 1e-3)
     )
-    return pl.concat(
-        [
-            rows.filter("kept", ~accepted).select(example=pl.format("{}: rejected, and kept", "conversation_id")),
-            rows.filter(~train, accepted, ~pl.col("kept")).select(
-                example=pl.format("{}: left out of {}", "conversation_id", pl.col("split").cast(pl.String))
-            ),
-            *(
-                found.filter(pl.col("n") > pl.col("limit")).select(
-                    example=pl.format("{}: {} kept, cap {}", pl.concat_str(key, separator=" of "), "n", "limit")
-                )
-                for found, key in ((by_task, ["task"]), (by_video, ["task", "video_id"]))
-            ),
-            near.select(example=pl.format("{}: less than {} s after the last", "conversation_id", "seconds_between")),
-        ]
-    )
+    split = pl.col("split").cast(pl.String)
+    parts = [
+        wrongly.select(
+            example=pl.when("kept")
+            .then(pl.format("{}: rejected, and kept", "conversation_id"))
+            .otherwise(pl.format("{}: left out of {}", "conversation_id", split))
+        ),
+        *(
+            found.filter(pl.col("n") > pl.col(limit)).select(
+                example=pl.format("{}: {} kept, cap {}", pl.concat_str(key, separator=" of "), "n", limit)
+            )
+            for found, key, limit in (
+                (by_task, ["task"], "conversations"), (by_video, ["task", "video_id"], "conversations_a_video"),
+            )
+        ),
+        near.select(example=pl.format("{}: less than {} s after the last", "conversation_id", "seconds_between")),
+    ]  # fmt: skip
+    return one_by_one(parts)
 
 
 @rule("conversations", checked=("conversations", "scene_context", "selection"))

@@ -3,7 +3,7 @@
 Severity says what a failure means: `error`, a release would be wrong; `warning`, a person should look.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -74,6 +74,11 @@ def releasable(results: pl.DataFrame) -> bool:
         return False
     bad = (pl.col("severity").cast(pl.String) == "error") & (pl.col("status").cast(pl.String) != "pass")
     return results.filter(bad).is_empty()
+
+
+def one_by_one(parts: Sequence[pl.LazyFrame]) -> pl.LazyFrame:
+    """What `parts` find, one after the other: at once, each would hold its share of the tables in memory."""
+    return pl.concat(part.collect().lazy() for part in parts)
 
 
 def orphans(tables: Tables, child: str, column: str, parent: str, key: str) -> pl.LazyFrame:
