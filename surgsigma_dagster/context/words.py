@@ -6,6 +6,8 @@ cannot support is null, never filled in.
 
 import polars as pl
 
+from surgsigma_dagster.vocabulary.concepts import NO_INSTRUMENTS
+
 NUMBER_WORDS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 # Labels that say where an instrument is, and not which one.
 UNNAMED = [
@@ -14,18 +16,6 @@ UNNAMED = [
     "instrument/robotic_wrist",
     "instrument/robotic_clasper",
 ]
-
-
-# Concepts that sources list among instruments and that are none: what is left in or taken out, and what is sewn with.
-# The instrument masks of the EndoVis 2017 challenge (arXiv:1902.06426) are of shafts, wrists and claspers.
-NO_INSTRUMENTS = [
-    f"instrument/{name}"
-    for name in (
-        "bladder_catheter", "drain", "haemostatic_foam", "intraocular_lens", "specimen_bag", "suture_thread",
-        "suturing_needle", "tissue_glue",
-    )
-]  # fmt: skip
-
 # Sources list them among instruments; whoever asks for the instruments of a view does not mean them.
 SEWN_WITH = ["instrument/suturing_needle", "instrument/suture_thread"]
 

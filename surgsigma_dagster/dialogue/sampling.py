@@ -14,9 +14,9 @@ from typing import Annotated, Any
 
 import numpy as np
 import polars as pl
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
+from surgsigma_dagster.dialogue.declared import declared
 from surgsigma_dagster.dialogue.task import tasks
 from surgsigma_dagster.keys import hashed
 from surgsigma_dagster.schema.tables import conform
@@ -85,13 +85,7 @@ def default_sampling() -> Sampling:
 
 def read_sampling(file: Path | Traversable) -> Sampling:
     """The policy in `file`. Raises `SourceError` naming file, key, expected and found."""
-    try:
-        found = Sampling.model_validate(yaml.safe_load(file.read_text("utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SourceError(file, "", "readable YAML", " ".join(str(error).split())) from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise SourceError(file, ".".join(map(str, first["loc"])), first["msg"], first["input"]) from error
+    found = declared(Sampling, file)
     if strangers := sorted(set(found.tasks) - set(tasks())):
         raise SourceError(file, "tasks", f"names of tasks, of {', '.join(tasks())}", strangers[0])
     return found

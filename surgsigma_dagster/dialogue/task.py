@@ -20,7 +20,7 @@ Medium = Literal[
     "frame", "later_frame", "smoke", "instrument_mask", "depth", "clip", "first_frame", "target_clip"
 ]  # columns `<medium>_medium` of `dialogue.media.with_media`
 Grammar = Literal[
-    "names", "boxes", "concept", "triplets", "criteria", "caption", "sequence", "duration", "instruments", "medium"
+    "names", "boxes", "concept", "triplets", "criteria", "caption", "duration", "instruments", "medium"
 ]  # how an answer is read back: `dialogue.grammar`
 Metric = Literal[
     "set_f1", "box_f1", "accuracy", "criteria_accuracy", "caption_overlap", "seconds_off", "mask_iou", "depth_error",
@@ -55,13 +55,6 @@ class Task:
     choice_slots: Mapping[str, pl.Expr] = field(default_factory=dict)  # words that fill multiple-choice stems
     choosable: pl.Expr = field(default_factory=lambda: pl.lit(True))  # scenes with a multiple-choice form
     concludes: str | None = None  # column whose concept only level 3 may name
-
-    @property
-    def media(self) -> Literal["image", "image pair", "clip"]:
-        """What the task is about, as the paper sorts tasks."""
-        if "clip" in self.inputs or "target_clip" in self.targets:
-            return "clip"
-        return "image pair" if self.scene == "pair" else "image"
 
     @property
     def templates(self) -> Templates:

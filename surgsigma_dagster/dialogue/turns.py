@@ -13,10 +13,10 @@ from operator import or_
 from typing import Annotated
 
 import polars as pl
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from surgsigma_dagster.context.words import in_words
+from surgsigma_dagster.dialogue.declared import declared
 from surgsigma_dagster.dialogue.engine import filled
 from surgsigma_dagster.dialogue.task import Task, tasks
 from surgsigma_dagster.keys import hashed
@@ -49,13 +49,7 @@ def chains() -> Chains:
 
 def read_chains(file: Traversable) -> Chains:
     """Chains of a file, checked against the tasks. Raises `SourceError` naming file, place, expected and found."""
-    try:
-        found = Chains.model_validate(yaml.safe_load(file.read_text("utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SourceError(file, "", "readable YAML", " ".join(str(error).split())) from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise SourceError(file, ".".join(map(str, first["loc"])), first["msg"], first["input"]) from error
+    found = declared(Chains, file)
     known = tasks()
     for chain, names in found.chains.items():
         place = f"chains.{chain}"

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from surgsigma_dagster.context.words import NO_INSTRUMENTS
 from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.sources.readers import value_image
+from surgsigma_dagster.vocabulary.concepts import NO_INSTRUMENTS
 
 Mask = NDArray[Any]  # (H, W) uint8, 0 or 255
 Region = Sequence[float] | tuple[NDArray[Any], Collection[int]]  # x0, y0, x1, y1, … or a class image with its values

@@ -37,6 +37,16 @@ PHRASED: dict[str, tuple[str, ...]] = {
     "verb": ("gerund", "third_person"),
 }  # what a sentence about the kind needs beyond the name
 
+# Concepts that sources list among instruments and that are none: what is left in or taken out, and what is sewn with.
+# The instrument masks of the EndoVis 2017 challenge (arXiv:1902.06426) are of shafts, wrists and claspers.
+NO_INSTRUMENTS = [
+    f"instrument/{name}"
+    for name in (
+        "bladder_catheter", "drain", "haemostatic_foam", "intraocular_lens", "specimen_bag", "suture_thread",
+        "suturing_needle", "tissue_glue",
+    )
+]  # fmt: skip
+
 # libyaml, where PyYAML was built with it: ten times as fast.
 if TYPE_CHECKING:
     from yaml import BaseLoader as _Loader

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from surgsigma_dagster.context.words import NO_INSTRUMENTS
 from surgsigma_dagster.dialogue.engine import instantiate
 from surgsigma_dagster.dialogue.grammar import Answer, Sentence, agrees, parse, parse_free, render, told
 from surgsigma_dagster.dialogue.task import tasks
 from surgsigma_dagster.schema.tables import MEDIUM, SCENES
+from surgsigma_dagster.vocabulary.concepts import NO_INSTRUMENTS
 from tests.unit.made import Row, any_frame, concept_ids, instrument, scene, triplet, worded
 
 FEW = settings(max_examples=6, deadline=None)
