@@ -14,8 +14,9 @@ from surgsigma_dagster.release.pictures import contact_sheet
 from surgsigma_dagster.resources.corpus import Corpus
 from surgsigma_dagster.resources.lake import Rebuilt, code_signature, signature
 from surgsigma_dagster.schema.tables import empty
+from surgsigma_dagster.sources.config import ModelTask
 from surgsigma_dagster.synthesis.dense import dense_images
-from surgsigma_dagster.synthesis.models import Model, Task, load
+from surgsigma_dagster.synthesis.models import Model, load
 from surgsigma_dagster.video.binary import MediaError, stop_running
 from surgsigma_dagster.video.clips import Cut, cut
 from surgsigma_dagster.video.extraction import extract
@@ -88,7 +89,7 @@ class Footage(dg.ConfigurableResource):
         }
 
         @cache
-        def models() -> dict[Task, Model]:
+        def models() -> dict[ModelTask, Model]:
             return {entry.task: load(entry) for entry in config.models}
 
         def make(keys: list[str]) -> dict[str, pl.DataFrame]:

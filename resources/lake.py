@@ -26,7 +26,7 @@ import polars as pl
 
 from surgsigma_dagster.keys import unit_key
 from surgsigma_dagster.progress import track
-from surgsigma_dagster.schema.tables import TABLES
+from surgsigma_dagster.schema.tables import TABLES, row_order
 
 
 def signature(*parts: object) -> str:
@@ -193,7 +193,7 @@ class Lake(dg.ConfigurableResource):
         return self.scan(table, keys).collect()
 
     def write(self, table: str, key: str, frame: pl.DataFrame) -> None:
-        """Write one shard, cast to its contract and sorted by its key; an empty one is removed."""
+        """Write one shard, cast to its contract and in its order; an empty one is removed."""
         if frame.is_empty():
             self._remove_file(f"{table}/{key}.parquet")
             return
@@ -202,7 +202,7 @@ class Lake(dg.ConfigurableResource):
         with self.scratch() as folder:
             path = Path(folder, "shard.parquet")
             # Level 1, as pyarrow's default is: faster, and smaller here than polars' own (ids do not compress).
-            _ordered(frame, schema.primary_key()).write_parquet(path, compression="zstd", compression_level=1)
+            _ordered(frame, row_order(schema)).write_parquet(path, compression="zstd", compression_level=1)
             self.put(path, f"{table}/{key}.parquet")
 
     # Units

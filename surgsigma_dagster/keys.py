@@ -16,7 +16,7 @@ def unit_key(video_id: str) -> str:
 
 def frame_id(video_id: pl.Expr, frame_index: pl.Expr) -> pl.Expr:
     """`video_id/frame_index`, six digits."""
-    return pl.concat_str(video_id, frame_index.cast(pl.String).str.zfill(6), separator="/")
+    return pl.concat_str(video_id, frame_index.cast(pl.String).str.pad_start(6, "0"), separator="/")
 
 
 def _joined(parts: tuple[pl.Expr | str, ...]) -> pl.Expr:

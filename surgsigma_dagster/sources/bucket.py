@@ -14,8 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import fsspec
-
 from surgsigma_dagster.progress import track
 from surgsigma_dagster.sources.errors import SourceError
 
@@ -33,6 +31,7 @@ def is_bucket(location: str) -> bool:
 
 def _objects(uri: str) -> tuple[Any, str, dict[str, dict[str, Any]]]:
     """File system, prefix, and objects below it by relative path. Raises `SourceError`."""
+    import fsspec
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:

@@ -4,15 +4,17 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PrivateAttr, ValidationError, model_validator
 
 from surgsigma_dagster.sources.adapter import Adapter, Terms, adapter, adapters, stated_licence
 from surgsigma_dagster.sources.bucket import is_bucket, mirror
 from surgsigma_dagster.sources.errors import SourceError
-from surgsigma_dagster.synthesis.models import ModelEntry
 
 # "__" parts source from video in partition keys.
 SourceName = Annotated[str, Field(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$", max_length=40)]
+
+
+ModelTask = Literal["depth", "instrument_mask"]
 
 
 class SourceEntry(BaseModel):
@@ -54,6 +56,36 @@ class SourceEntry(BaseModel):
         if self.may_be_released is not None:
             released = self.may_be_released
         return Terms(licence, terms.consent_scope, released, terms.consent_reference)
+
+
+class ModelEntry(BaseModel):
+    """One model: where it lies, what it may be used for, and how pictures go in and answers come out.
+
+    Pictures go in as (1, 3, height, width) floats: red first, from 0 to 1, less `mean`, by `std`; these defaults are
+    ImageNet's. Depth comes out as one value a pixel; MiDaS and Depth Anything give inverse depth, larger is nearer.
+    Masks come out as one score a pixel, white above `threshold`, or as a score a class, white where the highest
+    is one of `instrument_classes`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    task: ModelTask
+    path: Path
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    licence: str = Field(min_length=1)
+    input_width: int = Field(gt=0)
+    input_height: int = Field(gt=0)
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    larger_is: Literal["nearer", "farther"] = "nearer"
+    threshold: float = 0.5
+    instrument_classes: tuple[NonNegativeInt, ...] = ()
+
+    @model_validator(mode="after")
+    def _divides(self) -> "ModelEntry":
+        if not all(self.std):
+            raise ValueError("std must not be 0")
+        return self
 
 
 class SourcesConfig(BaseModel):

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from surgsigma_dagster.keys import hashed
 from surgsigma_dagster.quality.rejects import reject_rows
+from surgsigma_dagster.sources.config import ModelTask
 from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.synthesis.depth import relative_depth
 from surgsigma_dagster.synthesis.masks import Region, class_image, instrument_mask, is_instrument, png, position
-from surgsigma_dagster.synthesis.models import Model, Task, predict
+from surgsigma_dagster.synthesis.models import Model, predict
 from surgsigma_dagster.synthesis.smoke import CLEAR, Image, haziness, is_clear, parameters, smoke_for, smoked
 
 Row = dict[str, Any]
@@ -84,7 +85,7 @@ def dense_images(
     seed: int,
     resolve: Resolve,
     folder: Path,
-    models: Mapping[Task, Model] | None = None,
+    models: Mapping[ModelTask, Model] | None = None,
     not_clear: Collection[str] | pl.Series = (),
     clear_below: float = CLEAR,
     smoke_every: int = 5,

@@ -6,49 +6,17 @@ what made it; weights in files beside it are refused, since the hash would not c
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
 
+from surgsigma_dagster.sources.config import ModelEntry
 from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.synthesis.depth import scaled
 from surgsigma_dagster.synthesis.smoke import Image
-
-Task = Literal["depth", "instrument_mask"]
-
-
-class ModelEntry(BaseModel):
-    """One model: where it lies, what it may be used for, and how pictures go in and answers come out.
-
-    Pictures go in as (1, 3, height, width) floats: red first, from 0 to 1, less `mean`, by `std`; these defaults are
-    ImageNet's. Depth comes out as one value a pixel; MiDaS and Depth Anything give inverse depth, larger is nearer.
-    Masks come out as one score a pixel, white above `threshold`, or as a score a class, white where the highest
-    is one of `instrument_classes`.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    task: Task
-    path: Path
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    licence: str = Field(min_length=1)
-    input_width: int = Field(gt=0)
-    input_height: int = Field(gt=0)
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
-    larger_is: Literal["nearer", "farther"] = "nearer"
-    threshold: float = 0.5
-    instrument_classes: tuple[NonNegativeInt, ...] = ()
-
-    @model_validator(mode="after")
-    def _divides(self) -> "ModelEntry":
-        if not all(self.std):
-            raise ValueError("std must not be 0")
-        return self
 
 
 @dataclass(frozen=True)
@@ -104,8 +72,6 @@ def predict(model: Model, image: Image) -> NDArray[Any]:
     (H, W): uint16 relative depth as in `synthesis.depth`, or a uint8 mask of 0 and 255. Raises `SourceError` for an
     answer of another shape, or of no numbers.
     """
-    import cv2  # by need: whoever reads `sources.yaml` imports this module
-
     entry, size = model.entry, (image.shape[1], image.shape[0])
     put_in = (entry.input_width, entry.input_height)
     small = cv2.resize(image, put_in, interpolation=cv2.INTER_AREA if put_in[0] < size[0] else cv2.INTER_LINEAR)

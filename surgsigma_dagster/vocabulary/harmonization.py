@@ -5,7 +5,6 @@ place, and counted in the coverage table; nothing is guessed and list positions 
 """
 
 from collections.abc import Mapping
-from typing import Any, cast
 
 import polars as pl
 
@@ -77,20 +76,21 @@ def harmonize(
         frame = _with_concepts(records[kind], kind, found)
         if kind == "boxes":
             frame = _in_pixels(frame, videos)
-        frame = frame.with_columns(fault=_fault(kind))
-        bad = frame.filter(pl.col("fault").is_not_null())
-        good = frame.filter(pl.col("fault").is_null()) if bad.height else frame
-        rejects.append(
-            reject_rows(
-                bad,
-                stage="harmonization",
-                rule=pl.col("fault").str.split(": ").list.first(),
-                reason=pl.col("fault"),
-                raw_value=_offending(kind),
-                n_rows=pl.col("n_rows"),
+        faults = _faults(kind)
+        if frame.select(pl.any_horizontal(wrong for wrong, _ in faults).any()).item():
+            frame = frame.with_columns(fault=pl.coalesce(pl.when(wrong).then(reason) for wrong, reason in faults))
+            rejects.append(
+                reject_rows(
+                    frame.filter(pl.col("fault").is_not_null()),
+                    stage="harmonization",
+                    rule=pl.col("fault").str.split(": ").list.first(),
+                    reason=pl.col("fault"),
+                    raw_value=_offending(kind),
+                    n_rows=pl.col("n_rows"),
+                )
             )
-        )
-        done[kind] = _labels(kind, good)
+            frame = frame.filter(pl.col("fault").is_null())
+        done[kind] = _labels(kind, frame)
     done["rejects"] = pl.concat(rejects)
     return done
 
@@ -129,7 +129,7 @@ def verbatim_values(native: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     """
     records = _with_fields(native)
     columns = ["source", "video_id", "field", "raw_value", "n_rows"]
-    parts = [_neighbours(records[kind].select(columns)).filter(pl.col("field") != UNMAPPED) for kind in LABELS]
+    parts = [records[kind].select(columns).filter(pl.col("field") != UNMAPPED) for kind in LABELS]
     for field in ("verb", "target"):
         parts.append(
             records["triplets"]
@@ -137,15 +137,6 @@ def verbatim_values(native: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
             .select("source", "video_id", field=pl.lit(field), raw_value=f"raw_{field}", n_rows="n_rows")
         )
     return pl.concat(parts).group_by(columns[:-1]).agg(pl.col("n_rows").sum())
-
-
-def _neighbours(rows: pl.DataFrame) -> pl.DataFrame:
-    """Neighbouring rows that differ in `n_rows` alone as one: classes come one after the other, 100 rows to one."""
-    key = [name for name in rows.columns if name != "n_rows"]
-    change = pl.any_horizontal(pl.col(name) != pl.col(name).shift(1) for name in key).fill_null(True)
-    starts = rows.select(change.arg_true()).to_series()
-    total = rows["n_rows"].cum_sum()[starts.shift(-1, fill_value=rows.height) - 1]
-    return rows[starts].with_columns(n_rows=total - total.shift(1, fill_value=0))
 
 
 def _with_concepts(frame: pl.DataFrame, kind: str, found: pl.DataFrame) -> pl.DataFrame:
@@ -183,43 +174,38 @@ def _in_pixels(boxes: pl.DataFrame, videos: pl.DataFrame) -> pl.DataFrame:
     return sized.with_columns(*inside, clipped=out.fill_null(False))
 
 
-def _fault(kind: str) -> pl.Expr:
-    """Why a record makes no label (`rule: reason`), or null."""
+def _faults(kind: str) -> list[tuple[pl.Expr, pl.Expr]]:
+    """When a record makes no label, and why (`rule: reason`); the first that holds counts."""
 
     def unmapped(raw: str, field: pl.Expr) -> pl.Expr:
         return pl.format("unmapped_value: no alias for {} '{}'", field, raw)
 
-    fault: Any = pl.when(pl.col("concept_id").is_null() & (pl.col("field") != UNMAPPED)).then(
-        unmapped("raw_value", pl.col("field"))
-    )
+    nowhere = pl.col("concept_id").is_null() & (pl.col("field") != UNMAPPED)
+    faults = [(nowhere, unmapped("raw_value", pl.col("field")))]
     if kind == "triplets":
         for field in ("verb", "target"):
             missing = pl.col(f"raw_{field}").is_not_null() & pl.col(f"{field}_concept_id").is_null()
-            fault = fault.when(missing).then(unmapped(f"raw_{field}", pl.lit(field)))
+            faults.append((missing, unmapped(f"raw_{field}", pl.lit(field))))
     if kind == "boxes":
-        fault = fault.when(pl.col("width").is_null() | pl.col("height").is_null()).then(
-            pl.lit("unknown_image_size: neither the file nor the image tells the size in pixels")
-        )
-        fault = fault.when((pl.col("x2") <= pl.col("x1")) | (pl.col("y2") <= pl.col("y1"))).then(
-            pl.lit("box_without_area: nothing of it lies inside the image")
-        )
+        unknown = pl.lit("unknown_image_size: neither the file nor the image tells the size in pixels")
+        faults.append((pl.col("width").is_null() | pl.col("height").is_null(), unknown))
+        outside = pl.lit("box_without_area: nothing of it lies inside the image")
+        faults.append(((pl.col("x2") <= pl.col("x1")) | (pl.col("y2") <= pl.col("y1")), outside))
         # One object is not boxed twice at the very same pixels: two rows would make two instruments of it.
         same = ["video_id", "frame_index", "concept_id", "x1", "y1", "x2", "y2"]
         length = pl.col("locator").str.len_chars().cast(pl.String).str.zfill(3)  # line 2 before line 10
         place = pl.concat_str("file", length, "locator", pl.col("instance").fill_null(""), separator="\t")
         first = [pl.col(name).sort_by(place).first().over(same) for name in ("file", "locator")]
-        fault = fault.when(place != place.min().over(same)).then(
-            pl.format("repeated_box: the same box stands in {}, {}", *first)
-        )
+        again = place != place.min().over(same)
+        faults.append((again, pl.format("repeated_box: the same box stands in {}, {}", *first)))
     if kind in {"intervals", "captions"}:
-        fault = fault.when(pl.col("end_s") <= pl.col("start_s")).then(
-            pl.lit("interval_without_length: it ends before it begins")
-        )
-    return cast(pl.Expr, fault.otherwise(None))
+        empty_span = pl.lit("interval_without_length: it ends before it begins")
+        faults.append((pl.col("end_s") <= pl.col("start_s"), empty_span))
+    return faults
 
 
 def _offending(kind: str) -> pl.Expr:
-    """The value that `_fault` speaks of."""
+    """The value that `fault` speaks of."""
     value = pl.col("raw_value")
     if kind == "triplets":
         for field in ("target", "verb"):
@@ -249,20 +235,19 @@ def _labels(kind: str, frame: pl.DataFrame) -> pl.DataFrame:
     own = [name for name in _OWN if name in frame.columns]
     # A frame's id names its source, video and number, a video's id its source.
     whose = "frame_id" if kind in FRAME_LABELS else "video_id"
-    identity = [whose, "file", "locator", "concept_id", "raw_value", *own]
-    label_id = hashed_id(pl.lit(kind), *map(pl.col, identity))
-    # As numbers, hexadecimal ids sort in the order of their text and four times as fast.
-    number = pl.col("label_id").str.to_integer(base=16, dtype=pl.UInt64)
-    frame = (
-        frame.with_columns(label_id=label_id)
-        .select(*TABLES[kind].columns())
-        .sort(number, maintain_order=True)
-        .with_columns(pl.col("label_id").set_sorted())
-    )
-    if (frame["label_id"] == frame["label_id"].shift()).any():
+    identity = (_written(name, frame) for name in (whose, "file", "locator", "concept_id", "raw_value", *own))
+    frame = conform(kind, frame.with_columns(label_id=hashed_id(kind, *identity)))
+    if (frame["label_id"] == frame["label_id"].shift()).any():  # what is alike stands together
         frame = frame.group_by("label_id", maintain_order=True).agg(
             pl.col(name).sum() if name == "n_rows" else pl.col(name).first()
-            for name in TABLES[kind].columns()
+            for name in frame.columns
             if name != "label_id"
         )
-    return conform(kind, frame)
+    return frame.select(*TABLES[kind].columns())
+
+
+def _written(name: str, frame: pl.DataFrame) -> pl.Expr:
+    """A column as it goes into ids. Words for true and false: they join twice as fast as what the cast makes."""
+    if frame.schema[name] == pl.Boolean:
+        return pl.when(name).then(pl.lit("true")).when(~pl.col(name)).then(pl.lit("false"))
+    return pl.col(name)

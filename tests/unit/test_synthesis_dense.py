@@ -16,9 +16,10 @@ from pydantic import ValidationError
 
 from surgsigma_dagster.samples import cholecystectomy
 from surgsigma_dagster.samples.render import Image, render
+from surgsigma_dagster.sources.config import ModelEntry
 from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.synthesis.dense import KINDS, DenseImages, dense_images
-from surgsigma_dagster.synthesis.models import ModelEntry, load, predict
+from surgsigma_dagster.synthesis.models import load, predict
 from surgsigma_dagster.synthesis.smoke import Smoke, smoked
 
 from .made import Row, table

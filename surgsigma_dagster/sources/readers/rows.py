@@ -87,10 +87,10 @@ def in_order(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def steady(rows: pl.DataFrame, first: int = 0, step: int = 1) -> pl.DataFrame:
-    """`rows`, where `frame_index` counts first, first + step, …; else a `SourceError` at the first gap."""
-    due = pl.int_range(first, pl.len() * step + first, step, dtype=pl.Int64)
-    wrong = rows.select(at=(pl.col("frame_index") != due).arg_true().head(1))
-    expected = f"frame {wrong['at'].item() * step + first} (each {step} after the last)" if wrong.height else ""
+    """`rows` of whole tables, where `frame_index` counts first, first + step, …; a `SourceError` at the first gap."""
+    due = (pl.col("line") - pl.col("line").first()) * step + first
+    wrong = rows.select(due=due.filter(pl.col("frame_index") != due).head(1))
+    expected = f"frame {wrong['due'].item()} (each {step} after the last)" if wrong.height else ""
     return require(rows, pl.col("frame_index") == due, expected, "frame_index") if wrong.height else rows
 
 
@@ -128,13 +128,14 @@ def runs(
     step: int = 1,
     places: tuple[str, str] = LINES,
 ) -> pl.DataFrame:
-    """Intervals of equal `value` over rows (`video`, `file`, `line`, `frame_index`) that label a frame each.
+    """Intervals of equal `value` over rows (`file`, `line`, `frame_index`) that label a frame each.
 
-    A run goes on while the next line's frame is the same or `step` further; the last frame lasts `step`
-    frames. `places` says how the numbers in `line` become a locator. `n_rows` of the rows, where present, is
-    summed.
+    Rows have a `video`, unless each file is one video's: its name is cheaper to add to the few intervals. A run goes
+    on while the next line's frame is the same or `step` further; the last frame lasts `step` frames. `places` says how
+    the numbers in `line` become a locator. `n_rows` of the rows, where present, is summed.
     """
-    changed = pl.any_horizontal(pl.col(name) != pl.col(name).shift(1) for name in ("video", "file", value))
+    whose = [name for name in ("video", "file") if name in rows.columns]
+    changed = pl.any_horizontal(pl.col(name) != pl.col(name).shift(1) for name in (*whose, value))
     further = pl.col("frame_index").diff()
     follows = ((further == 0) | (further == step)) & (pl.col("line").diff() == 1)
     # The first and the last row of each run, rather than a group_by: a third of the time over millions of rows.
@@ -145,8 +146,7 @@ def runs(
     if "n_rows" in rows.columns:
         counted = rows["n_rows"].cum_sum()[ends]
     return first.select(
-        "video",
-        "file",
+        *whose,
         raw_value=value,
         start_frame="frame_index",
         end_frame=last["frame_index"] + step - 1,
@@ -175,11 +175,15 @@ def moments(rows: pl.DataFrame, value: str, field: str, frame_rate: float, *, fi
 
 
 def presences(rows: pl.DataFrame, columns: Sequence[str], field: str) -> pl.DataFrame:
-    """Presences from one true-or-false column a class."""
-    index = ["video", "file", "locator", "n_rows", "frame_index"]
-    return rows.unpivot(columns, index=index, variable_name="raw_value", value_name="present").with_columns(
-        field=pl.lit(field)
-    )
+    """Presences from one true-or-false column a class: frame by frame, its classes by name."""
+    names = sorted(columns)
+    classes = pl.Series([names], dtype=pl.Array(pl.String, len(names)))
+    return (
+        rows.select("video", "file", "locator", "n_rows", "frame_index",
+                    raw_value=pl.lit(classes).first(), present=pl.concat_arr(names))
+        .explode("raw_value", "present", empty_as_null=False)
+        .with_columns(field=pl.lit(field))
+    )  # fmt: skip
 
 
 def exhaustive(frames: pl.DataFrame, held: pl.DataFrame, classes: Iterable[str], field: str) -> pl.DataFrame:

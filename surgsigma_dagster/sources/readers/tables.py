@@ -1,9 +1,12 @@
 """Text files and delimited tables: every cell checked, every row with its line."""
 
+import codecs
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from surgsigma_dagster.sources.errors import SourceError
@@ -13,36 +16,32 @@ from surgsigma_dagster.sources.readers.rows import require
 
 def text(root: Path, file: str) -> str:
     """The file as text: UTF-8, with or without a byte order mark."""
-    try:
-        return (root / file).read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise SourceError(file, "", "a readable file", error.strerror) from error
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise SourceError(file, f"line {line}", "UTF-8 text", f"byte 0x{error.object[error.start]:02x}") from error
+    return _decoded(file, _content(root, file))
 
 
 def table(
-    root: Path, file: str, columns: Mapping[str, Kind], *, separator: str = ",", header: bool | None = True
+    root: Path,
+    files: str | Sequence[str],
+    columns: Mapping[str, Kind],
+    *,
+    separator: str = ",",
+    header: bool | None = True,
 ) -> pl.DataFrame:
-    """A delimited file with exactly `columns`: `file`, `line` and the parsed cells.
+    """Delimited files with exactly `columns`, one after the other: `file`, `line` and the parsed cells.
 
     Windows line ends and blank lines at the end are allowed. With `header`, line 1 must name the columns; with
-    None it is a header of as many words, whichever they are.
+    None it is a header of as many words, whichever they are. Many files are read fastest in one call.
     """
-    first, _, rest = text(root, file).rstrip().partition("\n")
-    words = [cell.strip() for cell in first.split(separator)]
-    if header and words != list(columns):
-        raise SourceError(file, "line 1", f"the header {separator.join(columns)!r}", repr(first))
-    if header is None and (len(words) != len(columns) or not all(word[:1].isalpha() for word in words)):
-        raise SourceError(file, "line 1", f"a header of {len(columns)} words", repr(first))
-    headed = header is not False
-    body = rest if headed else f"{first}\n{rest}".rstrip("\n")
-    first_line = 2 if headed else 1
-    plain = _plain(body, columns, separator)
+    contents = {file: _content(root, file) for file in ([files] if isinstance(files, str) else files)}
+    form = _Form(columns, separator, header)
+    plain = _plain(contents, form)
     if plain is not None:
-        return plain.select(*_place(file, first_line), pl.all())
-    return _parsed(_cells(file, body, list(columns), separator, first_line), columns)
+        return plain
+    parts = []
+    for file, content in contents.items():
+        alone = _plain({file: content}, form) if len(contents) > 1 else None
+        parts.append(_checked(file, content, form) if alone is None else alone)
+    return pl.concat(parts)
 
 
 def lines(root: Path, *files: str) -> pl.DataFrame:
@@ -50,7 +49,7 @@ def lines(root: Path, *files: str) -> pl.DataFrame:
     found = [
         (file, number, content.removesuffix("\r"))
         for file in files
-        for written in [text(root, file).rstrip()]
+        for written in [_whole(text(root, file))]
         for number, content in enumerate(written.split("\n") if written else [], 1)
     ]
     schema = {"file": pl.String, "line": pl.Int64, "content": pl.String}
@@ -65,19 +64,96 @@ def spaced(root: Path, files: Iterable[str], columns: Mapping[str, Kind]) -> pl.
     return _parsed(rows.select("file", "line", *cells), columns)
 
 
-def _plain(body: str, columns: Mapping[str, Kind], separator: str) -> pl.DataFrame | None:
-    """The parsed cells by the short ways of their kinds, in a third of the time; None where one is in doubt."""
-    if not body or "+" in body or "-" in body or not any(kind.plain for kind in columns.values()):
-        return None
-    ways = {name: kind.plain or (pl.String(), kind.parse) for name, kind in columns.items()}
-    schema = {name: dtype for name, (dtype, _) in ways.items()}
+@dataclass(frozen=True)
+class _Form:
+    """What `table` was told of its files."""
+
+    columns: Mapping[str, Kind]
+    separator: str
+    header: bool | None
+
+    @property
+    def first_line(self) -> int:
+        return 1 if self.header is False else 2
+
+    def must_begin(self, file: str, first: str) -> None:
+        """Raises `SourceError` where the first line is not the header that it should be."""
+        words = [cell.strip() for cell in first.split(self.separator)]
+        if self.header and words != list(self.columns):
+            raise SourceError(file, "line 1", f"the header {self.separator.join(self.columns)!r}", repr(first))
+        if self.header is None and (len(words) != len(self.columns) or not all(word[:1].isalpha() for word in words)):
+            raise SourceError(file, "line 1", f"a header of {len(self.columns)} words", repr(first))
+
+
+def _content(root: Path, file: str) -> bytes:
+    """The file without its byte order mark."""
     try:
-        cells = pl.read_csv(body.encode(), has_header=False, schema=schema, separator=separator)
+        return (root / file).read_bytes().removeprefix(codecs.BOM_UTF8)
+    except OSError as error:
+        raise SourceError(file, "", "a readable file", error.strerror) from error
+
+
+def _decoded(file: str, content: bytes) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise SourceError(file, f"line {line}", "UTF-8 text", f"byte 0x{error.object[error.start]:02x}") from error
+
+
+def _whole(text: str) -> str:
+    """`text` without blank lines at the end, and without its last line's end."""
+    ink = text.rstrip()
+    return ink + text[len(ink) :].partition("\n")[0].removesuffix("\r") if ink else ""
+
+
+def _plain(contents: Mapping[str, bytes], form: _Form) -> pl.DataFrame | None:
+    """The parsed cells by the short ways of their kinds, in a third of the time; None where one is in doubt."""
+    if not any(kind.plain for kind in form.columns.values()) or not all(map(_is_plain, contents.values())):
+        return None
+    heights = [_n_lines(content) - form.first_line + 1 for content in contents.values()]
+    if form.header is not False:
+        for file, content in contents.items():
+            form.must_begin(file, content[: content.find(b"\n")].decode())
+    ways = {name: kind.plain or (pl.String(), kind.parse) for name, kind in form.columns.items()}
+    cells = pl.scan_csv(
+        list(contents.values()),
+        has_header=form.header is not False,
+        schema={name: dtype for name, (dtype, _) in ways.items()},
+        separator=form.separator,
+    )
+    try:
+        values = cells.select(parse(pl.col(name)).alias(name) for name, (_, parse) in ways.items()).collect()
     except pl.exceptions.PolarsError:
         return None
-    values = cells.select(parse(pl.col(name)).alias(name) for name, (_, parse) in ways.items())
-    whole = cells.height == body.count("\n") + 1 and not any(column.null_count() for column in values)
-    return values if whole else None
+    if values.height != sum(heights) or any(column.null_count() for column in values):
+        return None
+    places = [
+        pl.select(file=pl.repeat(file, height), line=pl.int_range(form.first_line, form.first_line + height))
+        for file, height in zip(contents, heights, strict=True)
+    ]
+    return pl.concat([pl.concat(places), values], how="horizontal")
+
+
+def _n_lines(content: bytes) -> int:
+    ends = np.frombuffer(content, np.uint8) == ord("\n")  # twice as fast as `bytes.count`, and lets other threads run
+    return int(np.count_nonzero(ends)) + (content[-1:] != b"\n")
+
+
+def _is_plain(content: bytes) -> bool:
+    """Whether it has lines, no sign, no letter beyond ASCII, and nothing but a line's end at its own."""
+    if b"\n" not in content or b"+" in content or b"-" in content or not content.isascii():
+        return False
+    return content[-3:].removesuffix(b"\n").removesuffix(b"\r")[-1:].strip() != b""
+
+
+def _checked(file: str, content: bytes, form: _Form) -> pl.DataFrame:
+    """The parsed cells of one file, each looked at. Raises `SourceError` at the first that is not of its kind."""
+    body = _whole(_decoded(file, content))
+    if form.header is not False:
+        first, _, body = body.partition("\n")
+        form.must_begin(file, first)
+    return _parsed(_cells(file, body, list(form.columns), form.separator, form.first_line), form.columns)
 
 
 def _place(file: str, first_line: int) -> tuple[pl.Expr, pl.Expr]:
