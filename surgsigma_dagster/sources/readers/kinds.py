@@ -11,6 +11,19 @@ DIGITS_END = 10**15  # the first number of more digits than an index may have
 
 
 @dataclass(frozen=True)
+class Plain:
+    """A short way for ordinary cells, as the CSV reader reads them in `dtype`, where all of a column are `sure`.
+
+    What `value` gives then is what the kind's `parse` gives; signs, which the reader takes before a number, are looked
+    for before.
+    """
+
+    dtype: pl.DataType
+    sure: Callable[[pl.Expr], pl.Expr]
+    value: Callable[[pl.Expr], pl.Expr] = lambda cell: cell
+
+
+@dataclass(frozen=True)
 class Kind:
     """What a value must be, in a cell of a table (`parse`: null where it is not) or in JSON (`holds`)."""
 
@@ -19,9 +32,7 @@ class Kind:
     parse: Callable[[pl.Expr], pl.Expr]
     holds: Callable[[Any], bool]
     nullable: bool = False
-    # A short way for ordinary cells, as the CSV reader reads them in this type: null where it is in doubt. What it
-    # gives is what `parse` gives; signs, which the reader takes before a number, are looked for before.
-    plain: tuple[pl.DataType, Callable[[pl.Expr], pl.Expr]] | None = None
+    plain: Plain | None = None
 
 
 def optional(kind: Kind) -> Kind:
@@ -74,7 +85,7 @@ INDEX = Kind(
     # Tested, then cast: three times as fast as extracting a group, and most rows of a dataset pass through here.
     lambda cell: pl.when(cell.str.contains(r"^\s*[0-9]{1,15}\s*$")).then(_number_cell(cell, pl.Int64())),
     lambda value: INTEGER.holds(value) and value >= 0,
-    plain=(pl.Int64(), lambda number: pl.when(number < DIGITS_END).then(number)),
+    plain=Plain(pl.Int64(), lambda number: number < DIGITS_END),
 )
 NUMBER = Kind("a number", pl.Float64(), lambda cell: _number_cell(cell, pl.Float64()), _number)
 TEXT = Kind(
@@ -83,13 +94,13 @@ TEXT = Kind(
     lambda cell: pl.when(cell.str.strip_chars() != "").then(cell),
     lambda value: isinstance(value, str) and value.strip() != "" and is_utf8(value),
     # A cell that begins with a visible ASCII character is not blank.
-    plain=(pl.String(), lambda cell: pl.when(cell.is_between(pl.lit("!"), pl.lit("~"))).then(cell)),
+    plain=Plain(pl.String(), lambda cell: cell.is_between(pl.lit("!"), pl.lit("~"))),
 )
 BINARY = Kind(
     "0 or 1",
     pl.Boolean(),
     lambda cell: _binary_cell(cell.str.strip_chars()),
     lambda value: value in (0, 1),
-    plain=(pl.String(), _binary_cell),
+    plain=Plain(pl.String(), lambda cell: (cell == "1") | (cell == "0"), lambda cell: cell == "1"),
 )
 FLAG = Kind("true or false", pl.Boolean(), BINARY.parse, lambda value: isinstance(value, bool))

@@ -88,10 +88,12 @@ def in_order(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 def steady(rows: pl.DataFrame, first: int = 0, step: int = 1) -> pl.DataFrame:
     """`rows` of whole tables, where `frame_index` counts first, first + step, …; a `SourceError` at the first gap."""
-    due = (pl.col("line") - pl.col("line").first()) * step + first
-    wrong = rows.select(due=due.filter(pl.col("frame_index") != due).head(1))
-    expected = f"frame {wrong['due'].item()} (each {step} after the last)" if wrong.height else ""
-    return require(rows, pl.col("frame_index") == due, expected, "frame_index") if wrong.height else rows
+    ahead = pl.col("frame_index") - pl.col("line") * step
+    wrong = rows.filter(ahead != first - pl.col("line").first() * step).head(1)
+    if wrong.height:
+        due = first + (wrong["line"].item() - rows["line"][0]) * step
+        require(wrong, pl.lit(False), f"frame {due} (each {step} after the last)", "frame_index")
+    return rows
 
 
 def named(rows: pl.DataFrame, column: str, names: Mapping[int, str], declared: str, null: int | None = None) -> pl.Expr:

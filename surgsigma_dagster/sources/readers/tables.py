@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from surgsigma_dagster.sources.errors import SourceError
-from surgsigma_dagster.sources.readers.kinds import Kind
+from surgsigma_dagster.sources.readers.kinds import Kind, Plain
 from surgsigma_dagster.sources.readers.rows import require
 
 
@@ -115,19 +115,24 @@ def _plain(contents: Mapping[str, bytes], form: _Form) -> pl.DataFrame | None:
     if form.header is not False:
         for file, content in contents.items():
             form.must_begin(file, content[: content.find(b"\n")].decode())
-    ways = {name: kind.plain or (pl.String(), kind.parse) for name, kind in form.columns.items()}
-    cells = pl.scan_csv(
+    ways = {
+        name: kind.plain or Plain(pl.String(), lambda cell, parse=kind.parse: parse(cell).is_not_null(), kind.parse)
+        for name, kind in form.columns.items()
+    }
+    scan = pl.scan_csv(
         list(contents.values()),
         has_header=form.header is not False,
-        schema={name: dtype for name, (dtype, _) in ways.items()},
+        schema={name: way.dtype for name, way in ways.items()},
         separator=form.separator,
     )
     try:
-        values = cells.select(parse(pl.col(name)).alias(name) for name, (_, parse) in ways.items()).collect()
+        cells = scan.collect()
     except pl.exceptions.PolarsError:
         return None
-    if values.height != sum(heights) or any(column.null_count() for column in values):
+    sure = cells.select(way.sure(pl.col(name)).all(ignore_nulls=False).alias(name) for name, way in ways.items())
+    if cells.height != sum(heights) or not all(value is True for value in sure.row(0)):
         return None
+    values = cells.select(way.value(pl.col(name)).alias(name) for name, way in ways.items())
     places = [
         pl.select(file=pl.repeat(file, height), line=pl.int_range(form.first_line, form.first_line + height))
         for file, height in zip(contents, heights, strict=True)
