@@ -20,22 +20,42 @@ CELLS = {
 }
 
 
-def read(body: str, columns: dict[str, Kind]) -> tuple[object, ...]:
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "f.txt").write_text("\t".join(columns) + "\n" + body, "utf-8")
-        try:
-            return (*table(Path(folder), "f.txt", columns, separator="\t").rows(),)
-        except SourceError as error:
-            return (str(error),)
+ROWS = st.lists(st.tuples(*CELLS.values()), min_size=1, max_size=3)
+ENDS = st.sampled_from(["", "\n", "\r\n", " ", "\t", "\n\n", " \n", "\n \n", "\x1f", "\u00a0\n"])
+
+
+def read(folder: Path, columns: dict[str, Kind], *files: str) -> tuple[object, ...]:
+    try:
+        return (*table(folder, files, columns, separator="\t").rows(),)
+    except SourceError as error:
+        return (str(error),)
+
+
+def write(folder: Path, file: str, body: str) -> str:
+    (folder / file).write_text("\t".join(COLUMNS) + "\n" + body, "utf-8", newline="")
+    return file
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.tuples(*CELLS.values()), min_size=1, max_size=3))
-def test_a_cell_alone_in_its_form_is_read_as_among_ordinary_ones(rows: list[tuple[str, ...]]) -> None:
+@given(ROWS, ENDS)
+def test_a_cell_alone_in_its_form_is_read_as_among_ordinary_ones(rows: list[tuple[str, ...]], end: str) -> None:
     # Without `plain`, every cell goes the long way, which is where each kind says what it takes.
-    body = "\n".join(map("\t".join, rows))
+    body = "\n".join(map("\t".join, rows)) + end
     longer = {name: Kind(k.expected, k.dtype, k.parse, k.holds, k.nullable) for name, k in COLUMNS.items()}
-    assert read(body, COLUMNS) == read(body, longer)
+    with tempfile.TemporaryDirectory() as folder:
+        file = write(Path(folder), "f.txt", body)
+        assert read(Path(folder), COLUMNS, file) == read(Path(folder), longer, file)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("odd", ["", "1\tb\t2", "x\tb\t1", "1\tb", "1\té\t0", "1\tb\t 1", '1\t"b\t1'])
+def test_files_read_together_are_the_files_read_one_by_one(tmp_path: Path, odd: str, end: str) -> None:
+    good = ["0\ta\t1", "25\tb\t0", "50\tb\t0"]
+    bodies = {"a": good, "b": [good[0], *filter(None, [odd]), *good[1:]], "c": good}
+    files = [write(tmp_path, file, end.join(rows)) for file, rows in bodies.items()]
+    first, odd_one, last = (read(tmp_path, COLUMNS, file) for file in files)
+    failed = isinstance(odd_one[0], str)
+    assert read(tmp_path, COLUMNS, *files) == (odd_one if failed else first + odd_one + last)
 
 
 @pytest.mark.parametrize("cell", ["+5", "-5", "1234567890123456", "x"])

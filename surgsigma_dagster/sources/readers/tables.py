@@ -115,10 +115,7 @@ def _plain(contents: Mapping[str, bytes], form: _Form) -> pl.DataFrame | None:
     if form.header is not False:
         for file, content in contents.items():
             form.must_begin(file, content[: content.find(b"\n")].decode())
-    ways = {
-        name: kind.plain or Plain(pl.String(), lambda cell, parse=kind.parse: parse(cell).is_not_null(), kind.parse)
-        for name, kind in form.columns.items()
-    }
+    ways = {name: kind.plain or _long_way(kind) for name, kind in form.columns.items()}
     scan = pl.scan_csv(
         list(contents.values()),
         has_header=form.header is not False,
@@ -138,6 +135,10 @@ def _plain(contents: Mapping[str, bytes], form: _Form) -> pl.DataFrame | None:
         for file, height in zip(contents, heights, strict=True)
     ]
     return pl.concat([pl.concat(places), values], how="horizontal")
+
+
+def _long_way(kind: Kind) -> Plain:
+    return Plain(pl.String(), lambda cell: kind.parse(cell).is_not_null(), kind.parse)
 
 
 def _n_lines(content: bytes) -> int:
