@@ -10,9 +10,10 @@ import shutil
 import sys
 import time
 import warnings
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -27,6 +28,7 @@ say = Console(stderr=True, highlight=False)
 HomeOption = Annotated[Path, typer.Option("--home", help="Folder of the corpus.", envvar="SURGSIGMA_HOME")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 HOME = Path("surgsigma-home")
+_UNBROKEN = 26  # letters: a dataset or a task is one word to copy, in a narrow terminal too
 
 
 def main() -> None:
@@ -49,19 +51,28 @@ def _print(document: dict[str, Any], as_json: bool) -> None:
         print(json.dumps(document, indent=2, default=str))
 
 
-def _table(title: str, rows: list[dict[str, Any]]) -> None:
+def _table(title: str, rows: list[dict[str, Any]], brief: Sequence[str] = ()) -> None:
+    """A table for a terminal; of its columns only `brief` where all of them do not fit."""
     if not rows:
         return
     table = Table(title=title, title_justify="left")
     for name in rows[0]:
         numeric = all(isinstance(row[name], int | float) for row in rows)
-        table.add_column(name.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
+        short = max(len(_shown(row[name])) for row in rows) <= _UNBROKEN
+        justify: Literal["left", "right"] = "right" if numeric else "left"
+        table.add_column(name.replace("_", " "), justify=justify, overflow="fold", no_wrap=short)
     for row in rows:
-        table.add_row(*("" if value is None else _shown(value) for value in row.values()))
-    say.print(table)
+        table.add_row(*(_shown(value) for value in row.values()))
+    if brief and say.measure(table, options=say.options.update(width=1000)).minimum > say.width:
+        _table(title, [{name: row[name] for name in brief} for row in rows])
+        say.print(f"[dim]also: {', '.join(name for name in rows[0] if name not in brief)}: --json or --markdown[/]")
+    else:
+        say.print(table)
 
 
 def _shown(value: object) -> str:
+    if value is None:
+        return ""
     return ("✓" if value else "✗") if isinstance(value, bool) else escape(str(value))
 
 
@@ -272,10 +283,10 @@ def list_datasets(
         }
         for name, adapter in adapters().items()
     ]
-    _listed("datasets", rows, as_json, markdown)
+    _listed("datasets", rows, as_json, markdown, ("dataset", "licence", "may be released"))
 
 
-def _listed(title: str, rows: list[dict[str, Any]], as_json: bool, markdown: bool) -> None:
+def _listed(title: str, rows: list[dict[str, Any]], as_json: bool, markdown: bool, brief: Sequence[str]) -> None:
     """A list as JSON, as the table of a page in docs/, or for a terminal; the first column is an id."""
     _print({title: rows}, as_json)
     if markdown:
@@ -283,7 +294,7 @@ def _listed(title: str, rows: list[dict[str, Any]], as_json: bool, markdown: boo
         cells = ([f"`{next(iter(row.values()))}`", *list(row.values())[1:]] for row in rows)
         print("\n".join("| " + " | ".join(line) + " |" for line in (heads, ["---"] * len(heads), *cells)))
     elif not as_json:
-        _table(title, rows)
+        _table(title, rows, brief)
 
 
 @app.command("tasks")
@@ -308,7 +319,7 @@ def list_tasks(
         }
         for name, task in tasks().items()
     ]
-    _listed("tasks", rows, as_json, markdown)
+    _listed("tasks", rows, as_json, markdown, ("task", "shows", "asks for", "metric"))
 
 
 @sources_app.command("detect")

@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,42 +93,6 @@ def cut(path: Path, spans: Sequence[tuple[float, float]], folder: Path, *, timeo
     return [part.cut(folder) for part in parts]
 
 
-def clips_of_images(
-    images: Sequence[tuple[Path, float]],
-    spans: Sequence[tuple[float, float]],
-    folder: Path,
-    *,
-    timeout_s: float = 7200,
-) -> list[Cut]:
-    """The same from pictures of one size and format, each with its time in seconds, in order of time.
-
-    Raises `MediaError` as `cut` does, and for pictures that cannot be read or differ in size; `ValueError` where the
-    pictures are not in order.
-    """
-    pts = np.array([at for _, at in images], dtype=float)
-    if (np.diff(pts) <= 0).any():
-        raise ValueError("images must be in order of time, one an instant")
-    folder.mkdir(parents=True, exist_ok=True)
-    parts = _parts("image sequence", pts, spans)
-    for part in parts:
-        clock = np.rint((part.shown - part.shown[0]) * 1e6)
-        # The last picture lasts as long as the one before it, at most to the end of the span.
-        last = min([(part.span[1] - part.shown[-1]) * 1e6, *np.diff(clock)[-1:]])
-        with tempfile.NamedTemporaryFile("w", suffix=".ffconcat", encoding="utf-8") as listing:
-            listing.write("ffconcat version 1.0\n")
-            for (image, _), microseconds in zip(images[part.first : part.end], [*np.diff(clock), last], strict=True):
-                name = str(image.resolve()).replace("'", r"'\''")
-                listing.write(f"file 'file:{name}'\noption pattern_type none\noption framerate 1000000\n")
-                listing.write(f"duration {microseconds / 1e6:.6f}\n")
-            listing.flush()
-            pictures = ffmpeg.input(f"file:{listing.name}", f="concat", safe=0, copyts=None).video
-            name = f"pictures from {images[part.first][0].name} on"
-            wrong = _encode(pictures, [part], folder, -part.shown[0], name, timeout_s, last_s=last / 1e6)
-            if wrong is not None:
-                raise MediaError(wrong)
-    return [part.cut(folder) for part in parts]
-
-
 def _said(span: tuple[float, float]) -> str:
     return f"{span[0]:.3f} to {span[1]:.3f} s"
 
@@ -172,16 +135,12 @@ def _encode(
     offset_s: float,
     name: str,
     timeout_s: float,
-    last_s: float | None = None,
 ) -> str | None:
     """Encode `parts` of `video`, whose timestamps are those of the parts plus `offset_s`.
 
-    Returns what is wrong where other frames than theirs were shown. `last_s`: how long the last frame lasts, where the
-    input does not know.
+    Returns what is wrong where other frames than theirs were shown.
     """
     clean = "filter_units=remove_types=6"  # SEI: captions for the deaf, settings of the encoder
-    if last_s is not None:
-        clean += rf",setts=duration=if(eq(N\,{len(parts[0].shown) - 1})\,{max(1, round(last_s * _TICKS))}\,DURATION)"
     branches = video.filter_multi_output("split", len(parts))
     outputs = [
         branches[number]

@@ -7,8 +7,7 @@ import pytest
 
 from surgsigma_dagster.video import clips
 from surgsigma_dagster.video.binary import MediaError, binary, run
-from surgsigma_dagster.video.clips import Cut, clips_of_images, cut
-from surgsigma_dagster.video.extraction import extract
+from surgsigma_dagster.video.clips import Cut, cut
 from tests.unit.made import footage, presented, remuxed
 
 B_FRAMES = ["-preset", "veryfast", "-bf", "3", "-g", "50", "-x264-params", "b-adapt=0:scenecut=0"]
@@ -176,56 +175,3 @@ def test_a_copy_that_was_cut_off_gives_what_it_has_and_nothing_else(tmp_path: Pa
         cut(short, [(0, 2), (3, 5)], tmp_path / "cut")
     with pytest.raises(MediaError, match="13 frames promised, 12 shown"):  # the last one is there in part
         cut(short, [(2.72, 3.24)], tmp_path / "cut")
-
-
-# Image sequences
-
-
-@pytest.fixture(scope="module")
-def pictures(films: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    folder = tmp_path_factory.mktemp("it's 100%d [a]")
-    extract(films["a constant rate"], range(12), folder)
-    return sorted(folder.glob("*.jpg"))
-
-
-def test_pictures_become_clips_with_their_times(pictures: list[Path], tmp_path: Path) -> None:
-    times = [*map(float, range(8)), 8 + 1 / 3, 8 + 2 / 3, 9, 20]
-    made = clips_of_images([*zip(pictures, times, strict=True)], [(0, 4), (2.5, 9), (8, 10)], tmp_path)
-    assert [(clip.first_pts_s, clip.last_pts_s, clip.n_frames) for clip in made] == [
-        (0, 3, 4),
-        (3, pytest.approx(8 + 2 / 3), 7),
-        (pytest.approx(8 + 1 / 3), 9, 3),
-    ]
-    assert presented(tmp_path / "000000.mp4") == [(0, 0.0), (1, 1.0), (2, 2.0), (3, 3.0)]
-    shown = presented(tmp_path / "000001.mp4")
-    assert [number for number, _ in shown] == [3, 4, 5, 6, 7, 8, 9]
-    assert [at for _, at in shown] == pytest.approx([0, 1, 2, 3, 4, 5 + 1 / 3, 5 + 2 / 3], abs=1e-5)
-
-
-def test_the_last_picture_lasts_as_long_as_the_others(pictures: list[Path], tmp_path: Path) -> None:
-    made = clips_of_images([(path, float(at)) for at, path in enumerate(pictures)], [(2, 7), (2, 4.5)], tmp_path)
-    asked = ["-v", "error", "-show_entries", "stream=duration", "-of", "csv=p=0"]
-    lasts = [run([binary("ffprobe"), *asked, f"file:{tmp_path / one.name}"], timeout_s=60)[0].strip() for one in made]
-    assert lasts == [b"5.000000", b"2.500000"]
-
-
-def test_the_same_pictures_are_the_same_bytes(pictures: list[Path], tmp_path: Path) -> None:
-    images = [(path, float(at)) for at, path in enumerate(pictures)]
-    assert clips_of_images(images, [(0, 3)], tmp_path / "a") == clips_of_images(images, [(0, 3)], tmp_path / "b")
-
-
-def test_pictures_that_cannot_make_a_clip_are_refused(
-    films: dict[str, Path], pictures: list[Path], tmp_path: Path
-) -> None:
-    large = footage(tmp_path / "large.mp4", 3, "-vf", "scale=288:64")
-    extract(large, [1], tmp_path / "large")
-    broken = tmp_path / "broken.jpg"
-    broken.write_bytes(b"no picture")
-    with pytest.raises(MediaError, match="change in size"):
-        clips_of_images([(pictures[0], 0), (tmp_path / "large" / "000000.jpg", 1)], [(0, 2)], tmp_path)
-    with pytest.raises(MediaError, match="2 frames promised, 1 shown"):
-        clips_of_images([(pictures[0], 0), (broken, 1)], [(0, 2)], tmp_path)
-    with pytest.raises(MediaError, match=r"no frame is presented from 5\.000 to 6\.000 s"):
-        clips_of_images([(pictures[0], 0)], [(5, 6)], tmp_path)
-    with pytest.raises(ValueError, match="in order of time"):
-        clips_of_images([(pictures[0], 1), (pictures[1], 1)], [(0, 2)], tmp_path)
