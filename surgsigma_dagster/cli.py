@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -28,7 +28,7 @@ say = Console(stderr=True, highlight=False)
 HomeOption = Annotated[Path, typer.Option("--home", help="Folder of the corpus.", envvar="SURGSIGMA_HOME")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 HOME = Path("surgsigma-home")
-_UNBROKEN = 26  # letters: a dataset or a task is one word to copy, in a narrow terminal too
+_UNBROKEN = 28  # letters: a dataset or a task is one word to copy, in a narrow terminal too
 
 
 def main() -> None:
@@ -52,22 +52,33 @@ def _print(document: dict[str, Any], as_json: bool) -> None:
 
 
 def _table(title: str, rows: list[dict[str, Any]], brief: Sequence[str] = ()) -> None:
-    """A table for a terminal; of its columns only `brief` where all of them do not fit."""
+    """A table for a terminal; where it does not fit, its columns `brief` alone, or else a line a cell."""
     if not rows:
         return
     table = Table(title=title, title_justify="left")
     for name in rows[0]:
         numeric = all(isinstance(row[name], int | float) for row in rows)
-        short = max(len(_shown(row[name])) for row in rows) <= _UNBROKEN
-        justify: Literal["left", "right"] = "right" if numeric else "left"
-        table.add_column(name.replace("_", " "), justify=justify, overflow="fold", no_wrap=short)
+        words = [max(map(len, _shown(row[name]).split()), default=0) for row in rows]
+        table.add_column(
+            name.replace("_", " "),
+            justify="right" if numeric else "left",
+            overflow="fold",
+            min_width=min(max(words), _UNBROKEN),
+        )
     for row in rows:
         table.add_row(*(_shown(value) for value in row.values()))
-    if brief and say.measure(table, options=say.options.update(width=1000)).minimum > say.width:
+    if say.measure(table, options=say.options.update(width=1000)).minimum <= say.width:
+        say.print(table)
+    elif brief:
         _table(title, [{name: row[name] for name in brief} for row in rows])
         say.print(f"[dim]also: {', '.join(name for name in rows[0] if name not in brief)}: --json or --markdown[/]")
     else:
-        say.print(table)
+        cells = Table.grid(padding=(0, 2))
+        for row in rows:
+            for name, value in row.items():
+                cells.add_row(name.replace("_", " "), _shown(value))
+            cells.add_row()
+        say.print(f"[italic]{title}[/]", cells, sep="\n")
 
 
 def _shown(value: object) -> str:
@@ -319,7 +330,7 @@ def list_tasks(
         }
         for name, task in tasks().items()
     ]
-    _listed("tasks", rows, as_json, markdown, ("task", "shows", "asks for", "metric"))
+    _listed("tasks", rows, as_json, markdown, ("task", "shows", "metric"))
 
 
 @sources_app.command("detect")
