@@ -7,9 +7,11 @@ import pytest
 from surgsigma_dagster.identity.procedures import procedure_of, split_of
 from surgsigma_dagster.sources.adapter import NativeVideo, adapters
 from surgsigma_dagster.sources.errors import SourceError
+from surgsigma_dagster.vocabulary.concepts import aliases
 
 from .native import counted, put, read, rules
 from .native_releases import QUESTIONS, WRITERS
+from .native_specialties import blocks, picture
 
 
 def test_questions_of_endovis_are_kept_as_asked_and_state_organ_instruments_and_actions(tmp_path: Path) -> None:
@@ -41,13 +43,32 @@ def test_a_question_of_no_known_form_states_nothing(tmp_path: Path) -> None:
 def test_boxes_of_vqla_count_pixels_from_one_and_belong_to_what_is_asked_for(tmp_path: Path) -> None:
     WRITERS["endovis_vqla"](tmp_path)
     labels = read("endovis_vqla", tmp_path)
-    assert {video.video for video in adapters()["endovis_vqla"].videos(tmp_path)} == {"seq_5", "seq1"}
+    assert {video.video for video in adapters()["endovis_vqla"].videos(tmp_path)} == {"seq_5", "17_seq1"}
     boxes = labels["boxes"].filter(labels["boxes"]["frame_index"] == 148)
     columns = ["raw_value", "x1", "y1", "x2", "y2", "width", "height"]
     assert set(boxes.select(columns).iter_rows()) == {
         ("kidney", 0.0, 0.0, 1279.0, 1023.0, 1280, 1024), ("prograsp_forceps", 100.0, 200.0, 300.0, 400.0, 1280, 1024),
     }  # fmt: skip
     assert labels["questions"].height == 9
+
+
+def test_the_flat_folder_is_of_endovis_2017_and_shares_no_operation_with_2018(tmp_path: Path) -> None:
+    line = "What is the state of vessel_sealer?|Grasping|1, 2, 30, 40\n"
+    for name in ("seq_1_frame000", "instrument_dataset_2_frame004"):
+        put(tmp_path, f"vqla/label/{name}_QA.txt", line)
+        put(tmp_path, f"left_frames/{name}.png", picture(blocks(7, 8)))
+    videos = adapters()["endovis_vqla"].videos(tmp_path)
+    assert [(one.video, one.media, one.frame_rate) for one in videos] == [
+        ("17_seq_1", "images", 2.0), ("instrument_dataset_2", "images", 2.0),
+    ]  # fmt: skip
+    assert [procedure_of("vqla", "endovis_vqla", one)[0] for one in videos] == [
+        "endovis_vqla/17_seq_1",
+        procedure_of("ev17", "endovis2017", NativeVideo("instrument_dataset_2", "images", 2.0))[0],
+    ]
+    labels = read("endovis_vqla", tmp_path)
+    assert labels["images"].select("video", "frame_index").rows() == [("17_seq_1", 0), ("instrument_dataset_2", 4)]
+    known = aliases("endovis_vqla", None, None)["raw_value"]
+    assert set(labels["boxes"]["raw_value"]) <= set(known)
 
 
 def test_a_flat_folder_must_name_its_sequences(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_it_builds_into_conversations_that_lead_back_to_their_line(lab: Path) ->
     ]
     boxes = rows("boxes")
     assert boxes.sort("locator").select("concept_id", "frame_id", "x1", "y2", "locator").rows() == [
-        ("instrument/hook", "larkfield/L01/000003", 40.0, 90.0, "/annotation/object[1]"),
+        ("instrument/hook", "larkfield/L01/000003", 39.0, 89.0, "/annotation/object[1]"),
         ("instrument/grasper", "larkfield/L01/000003", 180.0, 150.0, "/annotation/object[2]"),
     ]
     located = rows("conversations").filter(task="instrument_localization", scene_id="larkfield/L01/000003")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import polars as pl
 
@@ -31,6 +32,7 @@ class LdPolypVideo(Adapter):
     url = "https://github.com/dashishi/LDPolypVideo-Benchmark"
     format_source = "users' reports"
     yields = ("boxes:tissue", "presences:tissue")
+    splits: ClassVar = {r"^TrainValid/": "train", r"^Test/": "test"}
     signature = tuple(f"{split}/Annotations/*/*.txt" for split in SPLITS)
 
     def videos(self, root: Path) -> list[NativeVideo]:

@@ -68,13 +68,15 @@ def regions(
     classes: Mapping[int, str],
     field: str,
     background: Iterable[int] = (0,),
+    seams: Iterable[int] = (),
     *,
     colours: bool = False,
 ) -> dict[str, pl.DataFrame]:
     """Records of mask images (`video`, `file`, `frame_index`) in which a value is a class, or background.
 
     Masks of the classes that an image holds, and presences of all classes: what a mask does not hold is not
-    visible. Rejects are as in `mask_values` and `mask_classes`.
+    visible, unless it has a value that stands for no class, and is none of `seams`, which are known to mean
+    nothing: that may be any class. Rejects are as in `mask_values` and `mask_classes`.
     """
     values, unreadable = mask_values(root, files.select("video", "file", "frame_index"), colours=colours)
     held, unexpected = mask_classes(values, classes, background)
@@ -92,6 +94,8 @@ def regions(
         )
         .with_columns(pl.col("present").fill_null(False))
     )
+    unsure = unexpected.filter(~pl.col("raw_value").is_in([*map(str, seams)]))["file"].unique()
+    presences = presences.filter(pl.col("present") | ~pl.col("file").is_in(unsure.implode()))
     return {"masks": masks, "presences": presences, "rejects": pl.concat([unreadable, unexpected])}
 
 
