@@ -35,6 +35,14 @@ def test_a_mask_holds_the_classes_whose_values_it_holds(tmp_path: Path) -> None:
     ]
 
 
+def test_every_class_is_in_a_frame_or_not_even_where_the_mask_is_all_background(tmp_path: Path) -> None:
+    autolaparo(tmp_path)
+    presences = read("autolaparo", tmp_path)["presences"]
+    assert presences.group_by("frame_index").len().sort("frame_index").rows() == [(1, 9), (125, 9)]
+    seen = presences.filter("present").select("frame_index", "field", "raw_value").rows()
+    assert seen == [(1, "object", "tool1m"), (1, "object", "tool1s"), (1, "object", "uterus")]
+
+
 def test_a_clip_counts_25_frames_a_second_from_one(tmp_path: Path) -> None:
     autolaparo(tmp_path)
     put(tmp_path, "AutoLaparo_Task3/imgs/300050.jpg", picture(blocks(90), ".jpg"))
