@@ -105,6 +105,11 @@ def test_cholec80_vqa_counts_frames_as_cholec80_and_passes_over_those_between(tm
     assert procedure_of("x", "cholec80_vqa", first)[0] == "cholec/001"
 
 
+def test_questions_on_cholec80_of_which_nobody_states_a_licence_are_not_released(tmp_path: Path) -> None:
+    terms = adapters()["cholec80_vqa"].terms(tmp_path)
+    assert (terms.licence.name, terms.may_be_released) == ("not stated", False)
+
+
 def test_the_same_sequence_in_three_endovis_sets_is_one_procedure_with_the_vqa_split() -> None:
     shown = NativeVideo("seq_5", "images", 1.0)
     ids = {procedure_of(dataset, dataset, shown)[0] for dataset in ("endovis2018", "endovis18_vqa", "endovis_vqla")}
