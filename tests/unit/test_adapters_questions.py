@@ -33,6 +33,24 @@ def test_questions_of_endovis_are_kept_as_asked_and_state_organ_instruments_and_
     }  # fmt: skip
 
 
+def test_the_older_form_beside_the_newer_one_adds_no_question_and_no_label_twice(tmp_path: Path) -> None:
+    WRITERS["endovis18_vqa"](tmp_path)
+    plain = read("endovis18_vqa", tmp_path)
+    older = "seq_2/vqa/simple/frame148_QA.txt"
+    put(tmp_path, older, f"{QUESTIONS.replace('left-top', 'right-top')}Is it bright?|yes\n")
+    put(tmp_path, "copy/seq_2/vqa/Sentence/frame000_QA.txt", "What organ is being operated?|organ is kidney\n")
+    labels = read("endovis18_vqa", tmp_path)
+    added = labels["questions"].join(plain["questions"], on=["file", "locator"], how="anti")
+    assert added.select("file", "question").rows() == [(older, "Is it bright?")]
+    assert all(labels[kind].equals(plain[kind]) for kind in ("presences", "triplets"))
+    assert sorted(labels["rejects"].select("rule", "file", "locator").rows()) == [
+        ("repeats", "copy/seq_2/vqa/Sentence/frame000_QA.txt", "line 1"),
+        *(("repeats", older, f"line {line}") for line in (1, 2, 4)),
+        ("superseded", older, "line 3"),
+    ]
+    assert counted(labels)[older] == (5, 4)
+
+
 def test_a_question_of_no_known_form_states_nothing(tmp_path: Path) -> None:
     put(tmp_path, "seq_1/vqa/simple/frame003_QA.txt", "How many tools are operating?|2\n\n\nIs it bright?|yes\n")
     labels = read("endovis18_vqa", tmp_path)
@@ -106,6 +124,11 @@ def test_cholec80_vqa_counts_frames_as_cholec80_and_passes_over_those_between(tm
     assert rules(labels) == ["frame_not_used"]
     assert counted(labels)["Classification/40/25_QA.txt"] == (1, 1)
     assert procedure_of("x", "cholec80_vqa", first)[0] == "cholec/001"
+
+
+def test_questions_on_cholec80_of_which_nobody_states_a_licence_are_not_released(tmp_path: Path) -> None:
+    terms = adapters()["cholec80_vqa"].terms(tmp_path)
+    assert (terms.licence.name, terms.may_be_released) == ("not stated", False)
 
 
 def test_the_same_sequence_in_three_endovis_sets_is_one_procedure_with_the_vqa_split() -> None:

@@ -21,6 +21,7 @@ def procedure(dataset: str, video: str) -> str:
         ("cholecinstanceseg", "t50_VID{:02d}"),
         ("cholecinstanceseg", "t80_VID{:02d}"),
         ("cholecinstanceseg", "seg8k_VID{:02d}"),
+        ("cholecinstanceseg", "seg8k_video{:02d}"),
     ],
 )
 @pytest.mark.parametrize("number", [1, 80])
