@@ -16,7 +16,7 @@ from surgsigma_dagster.sources.bucket import is_bucket, outline
 from surgsigma_dagster.sources.config import SourceEntry, SourcesConfig, load_sources
 from surgsigma_dagster.sources.errors import SourceError, unreadable
 from surgsigma_dagster.video.binary import MediaError
-from surgsigma_dagster.video.probe import duration
+from surgsigma_dagster.video.probe import SAME_RATE, duration
 from surgsigma_dagster.vocabulary.harmonization import known_values, resolve, verbatim_values
 
 _LABELLED_SHARE = 0.5  # of a video whose labels count its frames: whoever labels less of it hardly means to
@@ -257,7 +257,7 @@ def _clock_disagreements(entry: SourceEntry, videos: list[NativeVideo], labels: 
             continue
         end_s = until.get(one.video, 0.0)
         if one.video in last:
-            if abs(rate - one.frame_rate) > 0.01 * rate:
+            if abs(rate - one.frame_rate) > SAME_RATE * rate:
                 found.append(f"{one.video}: labels count {one.frame_rate:g} frames a second, {one.path} has {rate:g}")
             end_s = max(end_s, (last[one.video] - one.first_index) / max(rate, 1e-6))
         if end_s > seconds + 1:

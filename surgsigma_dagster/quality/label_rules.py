@@ -5,8 +5,9 @@ from itertools import chain
 
 import polars as pl
 
-from surgsigma_dagster.quality.rule import Tables, every_medium, orphans, rule
+from surgsigma_dagster.quality.rule import Tables, available, every_medium, orphans, rule
 from surgsigma_dagster.schema.tables import FRAME_LABELS, LABELS, TABLES
+from surgsigma_dagster.video.probe import SAME_RATE
 
 
 @rule("sources", checked=("sources", "rejects"))
@@ -181,3 +182,24 @@ def clock_of_labels_fits_video(tables: Tables) -> pl.LazyFrame:
     """No label means a frame beyond the end of its video."""
     beyond = pl.col("rule") == "frame_beyond_video_end"
     return tables["rejects"].filter(beyond).select(example=pl.format("{} {}: {}", "video_id", "locator", "reason"))
+
+
+@rule("videos")
+def frame_numbers_are_the_files(tables: Tables) -> pl.LazyFrame:
+    """Labels that count frames count as many a second, within 1 %, as their video file has: else frame i of the labels
+    is not frame i of the file, and pictures stand beside labels of another instant.
+    """
+    rate = pl.col("frame_rate")
+    apart = tables["videos"].filter(
+        available(),
+        pl.col("media").cast(pl.String) == "video",
+        (pl.col("label_rate") - rate).abs() > SAME_RATE * rate,
+    )
+    framed = [tables["intervals"].drop_nulls("start_frame"), *(tables[kind] for kind in FRAME_LABELS)]
+    # Labels that count seconds alone find their frames by the file's own timestamps, whatever its rate.
+    counting = pl.concat(rows.select("video_id").join(apart, on="video_id", how="semi") for rows in framed)
+    return apart.join(counting, on="video_id", how="semi").select(
+        example=pl.format(
+            "{}: labels count {} frames a second, {} has {}", "video_id", "label_rate", "media_path", "frame_rate"
+        )
+    )
