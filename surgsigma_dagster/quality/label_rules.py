@@ -71,6 +71,24 @@ def boxes_inside_image(tables: Tables) -> pl.LazyFrame:
     return tables["boxes"].filter(~inside).select(example="label_id")
 
 
+@rule("boxes", "warning")
+def an_instance_is_boxed_once(tables: Tables) -> pl.LazyFrame:
+    """Within a frame and concept, an instance id stands once: two raters' boxes of one instrument are counted as two.
+    A warning, since some releases number instances anew in each file or answer: a person sees which it is.
+    """
+    boxed = pl.format(
+        "{} at {}, {}", "file", "locator", pl.concat_list(pl.col("x1", "y1", "x2", "y2").cast(pl.String)).list.join(" ")
+    )
+    return (
+        tables["boxes"]
+        .drop_nulls("instance")
+        .group_by("frame_id", "concept_id", "instance")
+        .agg(pl.len(), boxed=boxed.sort().head(3).str.join(" and "))
+        .filter(pl.col("len") > 1)
+        .select(example=pl.format("{}: {} {} in {}", "frame_id", "concept_id", "instance", "boxed"))
+    )
+
+
 @rule("intervals", "warning")
 def intervals_inside_video(tables: Tables) -> pl.LazyFrame:
     """No interval reaches more than a second beyond the end of its video."""

@@ -90,6 +90,16 @@ def asked_of_footage(kind: str, cutoff_s: float) -> Callable[[Tables], Tables]:
     return change
 
 
+def boxed_again(first: str | None, second: str | None, **columns: object) -> Callable[[Tables], Tables]:
+    """Tables with a second box, six pixels from the first, and the instance of each."""
+
+    def change(tables: Tables) -> Tables:
+        own = changed("boxes", instance=first)(tables)
+        return added("boxes", label_id="new", x1=16.0, x2=36.0, file="rater2.txt", instance=second, **columns)(own)
+
+    return change
+
+
 def of_intervals_alone(**columns: object) -> Callable[[Tables], Tables]:
     """Tables with `columns` of a video set of which there is nothing but an interval of frames."""
 
@@ -125,6 +135,7 @@ PLANTS: list[tuple[str, Callable[[Tables], Tables], int | dict[str, int]]] = [
     ("boxes_inside_image", added("boxes", label_id="new", x2=100.5), 1),
     ("boxes_inside_image", added("boxes", label_id="new", y1=-0.5), 1),
     ("boxes_inside_image", added("boxes", label_id="new", x2=10.0), 1),
+    ("an_instance_is_boxed_once", boxed_again("7", "7"), 1),  # a second rater's file
     ("intervals_inside_video", added("intervals", label_id="new", end_s=101.5), 1),
     ("videos_readable", changed("videos", status="quarantined", reason="cut off"), 1),
     ("videos_readable", added("frames", frame_id="x", frame_index=99, status="quarantined", reason="cut off"), 1),
@@ -269,6 +280,19 @@ def test_an_unmapped_value_is_one_finding_however_many_videos_hold_it() -> None:
     ]
     found = results(corpus() | {"alias_coverage": table("alias_coverage", *two)})["values_are_mapped"]
     assert (found["n_failed"], found["examples"]) == (1, ["lab: phase 'Prep' in 7 rows"])
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        boxed_again("7", "8"),
+        boxed_again(None, None),
+        boxed_again("7", "7", concept_id="instrument/hook"),  # ids that each class counts for itself
+        boxed_again("7", "7", frame_id="cholect50/VID01/000001"),  # a track
+    ],
+)
+def test_boxes_of_other_instances_classes_and_frames_are_no_repetition(plant: Callable[[Tables], Tables]) -> None:
+    assert results(corpus() | plant(corpus()))["an_instance_is_boxed_once"]["status"] == "pass"
 
 
 @pytest.mark.parametrize(
