@@ -1,7 +1,7 @@
 """From native records to unified labels: concepts beside verbatim values, pixels, ids, and rejects for the rest.
 
-Values are mapped by name through the source's aliases alone. What is not listed there is turned down with its
-place, and counted in the coverage table; nothing is guessed and list positions mean nothing.
+Values are mapped by name through the source's aliases alone. What is not listed there, or listed as saying nothing,
+is turned down with its place, and counted in the coverage table; nothing is guessed and list positions mean nothing.
 """
 
 from collections.abc import Mapping
@@ -13,10 +13,11 @@ from surgsigma_dagster.quality.rejects import reject_rows
 from surgsigma_dagster.schema.tables import FRAME_LABELS, LABELS, TABLES, conform, empty
 from surgsigma_dagster.sources.config import SourceEntry
 from surgsigma_dagster.sources.errors import SourceError
-from surgsigma_dagster.vocabulary.concepts import aliases, normalised
+from surgsigma_dagster.vocabulary.concepts import NOTHING, aliases, normalised
 
 HARMONIZED = (*LABELS, "alias_coverage")
 UNMAPPED = "text"  # the field of values that are kept as they are and mean no concept
+_UNKNOWN, _NO_LABEL = "unmapped_value: no alias for", "no_label: the alias file says that nothing is meant by"
 _VALUE = ["source", "field", "raw_value"]
 _OWN = (
     "start_s",
@@ -96,7 +97,7 @@ def harmonize(
 
 
 def resolve(values: pl.DataFrame, aliases: pl.DataFrame) -> pl.DataFrame:
-    """`values` (source, field, raw_value, …) with `concept_id`, null where no alias says.
+    """`values` (source, field, raw_value, …) with `concept_id`, null where no alias says, `NOTHING` where one does.
 
     A verbatim alias wins. Sources that accept concept names (in-house ones) also match by the normalised name.
     """
@@ -177,15 +178,18 @@ def _in_pixels(boxes: pl.DataFrame, videos: pl.DataFrame) -> pl.DataFrame:
 def _faults(kind: str) -> list[tuple[pl.Expr, pl.Expr]]:
     """When a record makes no label, and why (`rule: reason`); the first that holds counts."""
 
-    def unmapped(raw: str, field: pl.Expr) -> pl.Expr:
-        return pl.format("unmapped_value: no alias for {} '{}'", field, raw)
+    def worded(raw: str, field: pl.Expr, concept: pl.Expr, said: pl.Expr) -> list[tuple[pl.Expr, pl.Expr]]:
+        """Of a value that is `said`: nobody knows it, or it is known to say nothing."""
+        return [
+            (concept.is_null() & said, pl.format(f"{_UNKNOWN} {{}} '{{}}'", field, raw)),
+            (concept == NOTHING, pl.format(f"{_NO_LABEL} {{}} '{{}}'", field, raw)),
+        ]
 
-    nowhere = pl.col("concept_id").is_null() & (pl.col("field") != UNMAPPED)
-    faults = [(nowhere, unmapped("raw_value", pl.col("field")))]
+    faults = worded("raw_value", pl.col("field"), pl.col("concept_id"), pl.col("field") != UNMAPPED)
     if kind == "triplets":
         for field in ("verb", "target"):
-            missing = pl.col(f"raw_{field}").is_not_null() & pl.col(f"{field}_concept_id").is_null()
-            faults.append((missing, unmapped(f"raw_{field}", pl.lit(field))))
+            raw = f"raw_{field}"
+            faults += worded(raw, pl.lit(field), pl.col(f"{field}_concept_id"), pl.col(raw).is_not_null())
     if kind == "boxes":
         unknown = pl.lit("unknown_image_size: neither the file nor the image tells the size in pixels")
         faults.append((pl.col("width").is_null() | pl.col("height").is_null(), unknown))
@@ -210,7 +214,7 @@ def _offending(kind: str) -> pl.Expr:
     if kind == "triplets":
         for field in ("target", "verb"):
             value = (
-                pl.when(pl.col("fault").str.starts_with(f"unmapped_value: no alias for {field} '"))
+                pl.when(pl.col("fault").str.contains(f"^({_UNKNOWN}|{_NO_LABEL}) {field} '"))
                 .then(f"raw_{field}")
                 .otherwise(value)
             )
