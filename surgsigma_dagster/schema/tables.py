@@ -324,7 +324,7 @@ class AliasCoverage(dy.Schema):
     field = _text("Section", primary_key=True)
     raw_value = _text("Value as it stands in the files", primary_key=True)
     concept_id = _maybe("Concept; ~ where the value says nothing, null where unmapped")
-    n_rows = dy.Int64(min=0, description="Native rows with this value")
+    n_rows = dy.Int64(min=0, description="Native rows of the records with this value, each record for itself")
 
 
 class BasicActions(dy.Schema):

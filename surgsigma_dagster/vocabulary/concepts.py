@@ -148,14 +148,25 @@ def read_concepts(folder: Traversable) -> tuple[Concept, ...]:
     return tuple(found.values())
 
 
-def read_aliases(file: Traversable) -> AliasFile:
-    """One alias file. Raises `SourceError` naming file and key, as for a target that is no concept."""
+def read_aliases(file: Traversable, strict: bool = True) -> AliasFile:
+    """One alias file. Raises `SourceError` naming file and keys, as for targets that are no concepts.
+
+    Unless it is `strict`, such entries are left out.
+    """
     aliases = checked(AliasFile, parsed(file), file, "")
     kinds = {concept.id: concept.kind for concept in _concepts()}
-    for (field, raw), concept_id in aliases.entries().items():
-        if concept_id != NOTHING and kinds.get(concept_id) not in FIELDS[field]:
-            expected = f"a known concept of kind {' or '.join(FIELDS[field])}"
-            raise SourceError(file, f"{field}: {raw}", expected, concept_id)
+    faults = [
+        (field, raw, concept_id)
+        for (field, raw), concept_id in aliases.entries().items()
+        if concept_id != NOTHING and kinds.get(concept_id) not in FIELDS[field]
+    ]
+    if faults and strict:
+        field, raw, found = faults[0]
+        also = "; ".join(f"{field}: {raw}: {concept_id}" for field, raw, concept_id in faults[1:])
+        expected = f"a known concept of kind {' or '.join(FIELDS[field])}"
+        raise SourceError(file, f"{field}: {raw}", expected, f"{found}; and in other lines {also}" if also else found)
+    for field, raw, _ in faults:
+        del getattr(aliases, field)[raw]
     return aliases
 
 
@@ -183,12 +194,12 @@ def _concepts() -> tuple[Concept, ...]:
 
 
 @cache
-def _packaged(dataset: str) -> AliasFile:
+def _packaged(dataset: str, strict: bool) -> AliasFile:
     folder = files("surgsigma_dagster.vocabulary") / "aliases"
     known = sorted(f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml"))
     if dataset not in known:
         raise SourceError(folder, "", f"an alias file for one of {', '.join(known)}", dataset)
-    return read_aliases(folder / f"{dataset}.yaml")
+    return read_aliases(folder / f"{dataset}.yaml", strict)
 
 
 @cache
@@ -204,17 +215,19 @@ def concepts() -> pl.DataFrame:
     return pl.DataFrame(rows, schema=types)
 
 
-def aliases(dataset: str, extra: Path | None = None, procedure_type: str | None = None) -> pl.DataFrame:
+def aliases(
+    dataset: str, extra: Path | None = None, procedure_type: str | None = None, *, strict: bool = True
+) -> pl.DataFrame:
     """What the verbatim values of `dataset` mean: dataset, field, raw_value, concept_id (or `NOTHING`), by_name.
 
     `extra` is an alias file of a user: its entries come first. Where a file accepts concept names, every
     name, synonym and id that means one concept of the field's kinds is listed too, with `raw_value`
     normalised and `by_name` true: it matches the normalised value, where no verbatim value does. Given
     `procedure_type`, the phases and steps among them are those of that procedure.
-    Raises `SourceError` naming file and key.
+    Raises `SourceError` naming file and key; unless `strict`, entries whose target is no concept are left out.
     """
-    packaged = _packaged(dataset)
-    own = read_aliases(extra) if extra else AliasFile(dataset=dataset, version=1)
+    packaged = _packaged(dataset, strict)
+    own = read_aliases(extra, strict) if extra else AliasFile(dataset=dataset, version=1)
     if own.dataset != dataset:
         raise SourceError(extra, "dataset", dataset, own.dataset)
     entries = [(*key, concept_id, False) for key, concept_id in (packaged.entries() | own.entries()).items()]

@@ -39,17 +39,18 @@ _OWN = (
 )  # what tells records of one place apart
 
 
-def known_values(entry: SourceEntry) -> pl.DataFrame:
+def known_values(entry: SourceEntry, *, strict: bool = True) -> pl.DataFrame:
     """What the verbatim values of a source mean: source, field, raw_value, concept_id, by_name.
 
     Where it accepts concept names, phases and steps are those of its own procedure alone: "preparation" is one
-    thing in a cholecystectomy and another in a gastric bypass.
+    thing in a cholecystectomy and another in a gastric bypass. Raises `SourceError` for a faulty alias file; unless
+    `strict`, entries whose target is no concept are left out.
     """
     try:
         procedure_type = entry.adapter.subject(entry.root).procedure_type
     except SourceError:
         procedure_type = entry.adapter.procedure_type
-    return aliases(entry.dataset, entry.aliases, procedure_type).select(
+    return aliases(entry.dataset, entry.aliases, procedure_type, strict=strict).select(
         pl.lit(entry.name).alias("source"), "field", "raw_value", "concept_id", "by_name"
     )
 
@@ -124,20 +125,42 @@ def _with_fields(native: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
 
 
 def verbatim_values(native: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
-    """Every verbatim value met, with the number of native rows that hold it, by video.
+    """Every verbatim value met, by video, with the native rows of the records that hold it.
 
     Columns source, video_id, field, raw_value, n_rows.
     """
+    return _spoken(native).group_by("source", "video_id", "field", "raw_value").agg(pl.col("n_rows").sum())
+
+
+def unmapped_values(native: Mapping[str, pl.DataFrame], aliases: pl.DataFrame) -> pl.DataFrame:
+    """The verbatim values that `aliases` do not know: source, field, raw_value, n_rows, the most frequent first.
+
+    A native row counts once, whatever records are made of it: a box, a presence and a triplet share their place.
+    """
+    values = resolve(verbatim_values(native).select(_VALUE).unique(), aliases).filter(pl.col("concept_id").is_null())
+    places = _spoken(native, "file", "locator", "frame_index").join(values, on=_VALUE, how="semi")
+    return (
+        places.group_by(*_VALUE, "file", "locator", "frame_index")
+        .agg(pl.col("n_rows").max())
+        .group_by(_VALUE)
+        .agg(pl.col("n_rows").sum())
+        .sort("n_rows", "field", "raw_value", descending=[True, False, False])
+    )
+
+
+def _spoken(native: Mapping[str, pl.DataFrame], *more: str) -> pl.DataFrame:
+    """The verbatim values of every record: source, video_id, field, raw_value, n_rows, and `more` where it has them."""
     records = _with_fields(native)
-    columns = ["source", "video_id", "field", "raw_value", "n_rows"]
-    parts = [records[kind].select(columns).filter(pl.col("field") != UNMAPPED) for kind in LABELS]
+    columns = ["source", "video_id", "field", "raw_value", "n_rows", *more]
+    parts = [
+        records[kind].select(name for name in columns if name in records[kind].columns)
+        .filter(pl.col("field") != UNMAPPED)
+        for kind in LABELS
+    ]  # fmt: skip
     for field in ("verb", "target"):
-        parts.append(
-            records["triplets"]
-            .filter(pl.col(f"raw_{field}").is_not_null())
-            .select("source", "video_id", field=pl.lit(field), raw_value=f"raw_{field}", n_rows="n_rows")
-        )
-    return pl.concat(parts).group_by(columns[:-1]).agg(pl.col("n_rows").sum())
+        said = records["triplets"].filter(pl.col(f"raw_{field}").is_not_null())
+        parts.append(said.with_columns(field=pl.lit(field), raw_value=f"raw_{field}").select(columns))
+    return pl.concat(parts, how="diagonal")
 
 
 def _with_concepts(frame: pl.DataFrame, kind: str, found: pl.DataFrame) -> pl.DataFrame:

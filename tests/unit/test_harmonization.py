@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from surgsigma_dagster.quality.rules import RULES
 from surgsigma_dagster.schema.tables import LABELS, TABLES
 from surgsigma_dagster.vocabulary.concepts import NOTHING
-from surgsigma_dagster.vocabulary.harmonization import harmonize
+from surgsigma_dagster.vocabulary.harmonization import harmonize, unmapped_values
 from tests.unit.made import Row, joined, known, native, table, video_row
 
 FEW = settings(max_examples=15, deadline=None)
@@ -99,6 +99,20 @@ def test_a_triplet_is_turned_down_for_the_part_that_says_nothing(part: str) -> N
     assert made["triplets"]["raw_value"].to_list() == ["grasper"]
     assert made["rejects"].select("rule", "raw_value").rows() == [("no_label", "-")]
     assert f"meant by {part} '-'" in made["rejects"]["reason"].item()
+
+
+def test_rows_of_an_unknown_word_are_counted_once_whatever_is_made_of_them() -> None:
+    place = [{"file": "a.json", "locator": f"/annotations/{k}", "frame_index": k} for k in range(4)]
+    records = native(
+        presences=[{"raw_value": "Graspr", **at} for at in place],
+        boxes=[{"raw_value": "Graspr", "x1": 0, "y1": 0, "x2": 9, "y2": 9, **at} for at in place],
+        triplets=[{"raw_instrument": "Graspr", "raw_verb": verb, **at} for at in place for verb in ("retract", "tug")],
+        intervals=[{"raw_value": "Lunch", "locator": "lines 2-31", "n_rows": 30}, {"raw_value": "preparation"}],
+    )
+    found = unmapped_values(records, known("lab", "cholect50"))
+    assert found.rows() == [
+        ("lab", "phase", "Lunch", 30), ("lab", "instrument", "Graspr", 4), ("lab", "verb", "tug", 4),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("part", ["instrument", "verb", "target"])

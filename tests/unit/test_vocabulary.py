@@ -188,13 +188,23 @@ def test_a_users_verbatim_value_settles_an_ambiguous_name(tmp_path: Path) -> Non
     [
         ("phase:\n  Prep: phase/cholecystectomy/prep\n", ["phase: Prep", "phase/cholecystectomy/prep"]),
         ("phase:\n  Prep: instrument/hook\n", ["phase: Prep", "instrument/hook"]),
+        ("phase:\n  A: phase/x\nstep:\n  B: step/y\n", ["phase: A", "phase/x", "step: B: step/y"]),
         ("phase:\n  Prep: gibberish\n", ["phase: Prep"]),
         ("phase:\n  Prep:\n", ["phase: Prep"]),
         ("phases:\n  Prep: phase/cholecystectomy/preparation\n", ["phases"]),
         ("step:\n  a: step/gastric_bypass/coagulation\n  a: step/prostatectomy/cut\n", ["'a' stands twice"]),
         ("step: [\n", ["readable YAML"]),
     ],
-    ids=["unknown concept", "other kind", "no id", "left blank", "unknown section", "same key twice", "no YAML"],
+    ids=[
+        "unknown concept",
+        "other kind",
+        "two at once",
+        "no id",
+        "left blank",
+        "unknown section",
+        "same key twice",
+        "no YAML",
+    ],
 )
 def test_a_faulty_alias_file_is_turned_down_naming_file_and_key(tmp_path: Path, text: str, words: list[str]) -> None:
     extra = alias_file(tmp_path, "dataset: cholec80\nversion: 1\n" + text)
