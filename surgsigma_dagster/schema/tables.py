@@ -313,7 +313,7 @@ class Aliases(dy.Schema):
     source = _text("Source id", primary_key=True)
     field = _text("Section: phase, instrument, object, …", primary_key=True)
     raw_value = _text("Value as it stands in the files", primary_key=True)
-    concept_id = _text("Concept")
+    concept_id = _text("Concept; ~ where the value says nothing")
 
 
 class AliasCoverage(dy.Schema):
@@ -323,8 +323,8 @@ class AliasCoverage(dy.Schema):
     video_id = _text("Video", primary_key=True)
     field = _text("Section", primary_key=True)
     raw_value = _text("Value as it stands in the files", primary_key=True)
-    concept_id = _maybe("Concept; null where unmapped")
-    n_rows = dy.Int64(min=0, description="Native rows with this value")
+    concept_id = _maybe("Concept; ~ where the value says nothing, null where unmapped")
+    n_rows = dy.Int64(min=0, description="Native rows of the records with this value, each record for itself")
 
 
 class BasicActions(dy.Schema):

@@ -1,3 +1,4 @@
+from itertools import pairwise
 from pathlib import Path
 
 import polars as pl
@@ -151,6 +152,35 @@ def test_the_grid_stands_on_multiples_inside_the_labels(
     inside = [t for t in ticks if any(row["start_s"] - 1e-8 <= t < row["end_s"] - 1e-8 for row in stretches)]
     # A tick between two frames shows the earlier one (seconds) or the nearest number (frames).
     assert times == pytest.approx(inside, abs=0.04)
+
+
+def sampled(rate: float, phases: list[tuple[int, int]], *labelled: int) -> list[int]:
+    """Frames of the grid of seconds, of a video whose `phases` (first and last frame) count frames."""
+    stretches = [
+        {"start_frame": first, "end_frame": last, "start_s": first / rate, "end_s": (last + 1) / rate}
+        for first, last in phases
+    ]
+    records = native(intervals=stretches, presences=[{"frame_index": number} for number in labelled])
+    none = pl.DataFrame(schema={"file_frame": pl.Int64, "pts_s": pl.Float64})
+    return gridded_frames(records, NativeVideo("v", "video", rate), 1.0, none).to_list()
+
+
+def test_labels_of_every_sixtieth_ntsc_frame_have_no_twin_beside_them() -> None:
+    labelled = range(0, 216_000, 60)  # an hour
+    every = sorted({*labelled, *sampled(60_000 / 1001, [(0, 215_999)], *labelled)})
+    assert min(later - one for one, later in pairwise(every)) >= 29
+    assert len(every) < 1.02 * len(labelled)  # few seconds fall in the middle between two
+
+
+def test_a_second_with_labels_of_its_own_or_far_from_any_keeps_its_frame() -> None:
+    assert sampled(25.0, [(0, 149)], 0, 25, 50) == [0, 25, 50, 75, 100, 125]  # Cholec80: tools end before phases
+    assert sampled(25.0, [(0, 49)], *range(0, 50, 5)) == [0, 25]
+    assert sampled(24.0, [(0, 95)], 60) == [0, 24, 48, 72]  # half a second away from both
+
+
+def test_a_labelled_frame_of_the_next_phase_stands_for_no_second_of_this_one() -> None:
+    assert sampled(25.0, [(0, 30), (31, 60)], 0, 32) == [0, 25, 50]
+    assert sampled(25.0, [(0, 60)], 0, 32) == [0, 32, 50]
 
 
 def test_labelled_frames_are_those_of_every_kind_once() -> None:
