@@ -284,6 +284,7 @@ def facts(size: float) -> dict[str, pl.DataFrame]:
             identity_rule=pl.lit("made up"),
             label_rate=pl.lit(1.0),
             first_index=pl.lit(0),
+            timed=pl.lit(True),
             media=pl.lit("images"),
             complete=pl.lit([], pl.List(pl.String)),
             status=pl.lit("available"),

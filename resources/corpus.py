@@ -181,6 +181,7 @@ class Corpus(dg.ConfigurableResource):
             "licence": native.licence,
             "label_rate": native.frame_rate,
             "first_index": native.first_index,
+            "timed": native.timed,
             "procedure_type": native.procedure_type or entry.adapter.procedure_type,
             "media": native.media,
             "complete": list(entry.adapter.complete),

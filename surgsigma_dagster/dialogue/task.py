@@ -74,7 +74,10 @@ def tasks() -> dict[str, Task]:
     return {task.name: task for task in sorted(found, key=lambda task: task.name)}
 
 
-def tasks_fed(yields: Iterable[str]) -> list[str]:
-    """Tasks that labels of these kinds (`boxes:instrument`, `criteria`) can be made into, by name."""
+def tasks_fed(yields: Iterable[str], *, timed: bool = True) -> list[str]:
+    """Tasks that labels of these kinds (`boxes:instrument`, `criteria`) can be made into, by name.
+
+    Where frames are not `timed`, how far one is ahead of another is not known: there are no pairs.
+    """
     kinds = {*yields, "frames"}  # whatever holds labels may hold pictures
-    return [name for name, task in tasks().items() if kinds & set(task.needs)]
+    return [name for name, task in tasks().items() if kinds & set(task.needs) and (timed or task.scene != "pair")]

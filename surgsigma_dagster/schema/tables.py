@@ -51,6 +51,7 @@ class Videos(dy.Schema):
     licence = _maybe("Licence of this video, where it has its own")
     label_rate = dy.Float64(min=0, description="Native frames a second, as the labels count them")
     first_index = dy.Int64(description="Native number of the first frame")
+    timed = dy.Bool(description="False: its frames are numbered, their time is not known, and label_rate is nominal")
     media = dy.Enum(["video", "images", "none"], description="What the source ships")
     complete = dy.List(
         dy.String(), description="Kinds of concept of which a labelled frame's every visible one is annotated"
@@ -141,7 +142,7 @@ class Frames(dy.Schema):
     video_id = _text("Video")
     source = _text("Source id")
     frame_index = dy.Int64(min=0, description="Frame number as the source's labels count")
-    pts_s = dy.Float64(nullable=True, description="True presentation time, seconds from the first frame")
+    pts_s = dy.Float64(nullable=True, description="True presentation time, seconds from the first frame; null: unknown")
     width = dy.Int64(nullable=True, description="Pixels")
     height = dy.Int64(nullable=True, description="Pixels")
     image_root = dy.Enum(["lake", "source"], nullable=True, description="What image_path is relative to")
