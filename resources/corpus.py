@@ -185,6 +185,7 @@ class Corpus(dg.ConfigurableResource):
             "procedure_type": native.procedure_type or entry.adapter.procedure_type,
             "media": native.media,
             "complete": list(entry.adapter.complete),
+            "partial": entry.adapter.partial,
             "media_path": native.path,
             "status": "available",
         }

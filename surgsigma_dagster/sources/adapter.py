@@ -171,6 +171,7 @@ class Adapter(ABC):
     format_source: ClassVar[str]  # who says what the files look like
     yields: ClassVar[tuple[str, ...]]  # kinds of label it can read, with their field: `boxes:instrument`, `criteria`
     complete: ClassVar[tuple[str, ...]] = ()  # kinds of concept of which a labelled frame's every visible one is named
+    partial: ClassVar[bool] = False  # True: a frame's labels name some of what is visible, and no question asks for all
     timed: ClassVar[bool] = True  # of its labelled frames, as in `NativeVideo`
     tested_on_real_files: ClassVar[bool] = False  # else on files written from the documented format
     signature: ClassVar[tuple[str, ...]]  # globs under the root, without **; one match is this dataset

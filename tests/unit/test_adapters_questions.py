@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from surgsigma_dagster.dialogue.task import tasks_fed
 from surgsigma_dagster.identity.procedures import procedure_of, split_of
 from surgsigma_dagster.sources.adapter import NativeVideo, adapters
 from surgsigma_dagster.sources.errors import SourceError
@@ -48,6 +49,15 @@ def test_boxes_of_vqla_count_pixels_from_one_and_belong_to_what_is_asked_for(tmp
         ("kidney", 0.0, 0.0, 1279.0, 1023.0, 1280, 1024), ("prograsp_forceps", 100.0, 200.0, 300.0, 400.0, 1280, 1024),
     }  # fmt: skip
     assert labels["questions"].height == 9
+
+
+@pytest.mark.parametrize("dataset", ["endovis18_vqa", "endovis_vqla"])
+def test_what_no_question_is_about_may_be_in_view_all_the_same(dataset: str, tmp_path: Path) -> None:
+    WRITERS[dataset](tmp_path)
+    presences = read(dataset, tmp_path)["presences"]
+    assert presences["present"].all()
+    fed = tasks_fed(adapters()[dataset].yields, partial=adapters()[dataset].partial)
+    assert not {"instrument_recognition", "tissue_recognition", "instrument_localization"} & set(fed)
 
 
 def test_a_flat_folder_must_name_its_sequences(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ def videos(*keys: str, n_frames: int = 1) -> pl.DataFrame:
                 "label_rate": 25.0,
                 "first_index": 0,
                 "timed": True,
+                "partial": False,
                 "procedure_type": "p",
                 "media": "none",
                 "status": "absent",

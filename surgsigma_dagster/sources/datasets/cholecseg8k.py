@@ -16,6 +16,7 @@ from surgsigma_dagster.sources.readers import (
 )
 
 BACKGROUND = 50
+SEAMS = (0, 255)
 CLASSES = {
     11: "Abdominal Wall",
     21: "Liver",
@@ -76,7 +77,7 @@ class CholecSeg8k(Adapter):
         )
         files, again = repeats(files, ["video", "frame_index"])
         yield {"rejects": again}
-        yield regions(root, files, CLASSES, "object", [BACKGROUND])
+        yield regions(root, files, CLASSES, "object", [BACKGROUND], seams=SEAMS)
 
 
 ADAPTER = CholecSeg8k()
