@@ -155,7 +155,14 @@ class Corpus(dg.ConfigurableResource):
         """Probe every video: table `videos`, and the timestamps of video files."""
         code = code_signature("video", "identity")
         units = {
-            key: signature(code, asdict(listed.native), listed.entry.dataset, self.media_signature(listed))
+            key: signature(
+                code,
+                asdict(listed.native),
+                listed.entry.dataset,
+                listed.entry.adapter.complete,
+                listed.entry.adapter.partial,
+                self.media_signature(listed),
+            )
             for key, listed in listing.videos.items()
         }
         self._hashes.remember()
