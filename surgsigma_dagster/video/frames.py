@@ -197,7 +197,8 @@ def _out_of_step(frames: pl.Series, promised: pl.Series, shown: list[float]) -> 
 def frames_of_images(root: Path, video: NativeVideo, native: Native, *, source: str, video_id: str) -> FrameSet:
     """Rows for the images of a sequence: measured and hashed where they lie, never copied.
 
-    A frame that labels mean and no image shows is absent; an image that cannot be read is quarantined.
+    A frame that labels mean and no image shows is absent; an image that cannot be read is quarantined. Frames of a
+    video that is not `timed` have no `pts_s`: seconds between pictures that are merely numbered would be made up.
     """
     images = native["images"].select("frame_index", "file").unique("frame_index", keep="first", maintain_order=True)
     facts = pl.DataFrame(
@@ -213,7 +214,7 @@ def frames_of_images(root: Path, video: NativeVideo, native: Native, *, source: 
         wanted.join(images, on="frame_index", how="left")
         .join(facts, on="file", how="left")
         .with_columns(
-            pts_s=(pl.col("frame_index") - video.first_index) / video.frame_rate,
+            pts_s=pl.when(video.timed).then((pl.col("frame_index") - video.first_index) / video.frame_rate),
             image_root=pl.lit("source"),
             image_name=pl.col("file"),
             status=pl.when(pl.col("file").is_null())

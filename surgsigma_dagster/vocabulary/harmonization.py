@@ -69,7 +69,7 @@ def harmonize(
     done: dict[str, pl.DataFrame] = {"alias_coverage": coverage}
     rejects = [
         reject_rows(native["rejects"], stage="ingestion", rule=pl.col("rule"), reason=pl.col("reason"),
-                    n_rows=pl.col("n_rows"))
+                    frame_id=frame_id(pl.col("video_id"), pl.col("frame_index")), n_rows=pl.col("n_rows"))
     ]  # fmt: skip
     for kind in LABELS:
         if records[kind].is_empty():  # most kinds of most sources: not a query of a dozen steps each
@@ -88,6 +88,7 @@ def harmonize(
                     rule=pl.col("fault").str.split(": ").list.first(),
                     reason=pl.col("fault"),
                     raw_value=_offending(kind),
+                    frame_id=_hidden_in(kind),
                     n_rows=pl.col("n_rows"),
                 )
             )
@@ -229,6 +230,14 @@ def _faults(kind: str) -> list[tuple[pl.Expr, pl.Expr]]:
         empty_span = pl.lit("interval_without_length: it ends before it begins")
         faults.append((pl.col("end_s") <= pl.col("start_s"), empty_span))
     return faults
+
+
+def _hidden_in(kind: str) -> pl.Expr | None:
+    """The frame in which something visible goes unnamed, since its record makes no label."""
+    if kind not in {"presences", "boxes", "masks", "triplets"}:
+        return None
+    seen = pl.col("present") if kind == "presences" else ~pl.col("fault").str.starts_with("repeated_box")
+    return pl.when(seen).then(frame_id(pl.col("video_id"), pl.col("frame_index")))
 
 
 def _offending(kind: str) -> pl.Expr:

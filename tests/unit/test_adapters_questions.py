@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from surgsigma_dagster.dialogue.task import tasks_fed
 from surgsigma_dagster.identity.procedures import procedure_of, split_of
 from surgsigma_dagster.sources.adapter import NativeVideo, adapters
 from surgsigma_dagster.sources.errors import SourceError
@@ -87,6 +88,15 @@ def test_the_flat_folder_is_of_endovis_2017_and_shares_no_operation_with_2018(tm
     assert labels["images"].select("video", "frame_index").rows() == [("17_seq_1", 0), ("instrument_dataset_2", 4)]
     known = aliases("endovis_vqla", None, None)["raw_value"]
     assert set(labels["boxes"]["raw_value"]) <= set(known)
+
+
+@pytest.mark.parametrize("dataset", ["endovis18_vqa", "endovis_vqla"])
+def test_what_no_question_is_about_may_be_in_view_all_the_same(dataset: str, tmp_path: Path) -> None:
+    WRITERS[dataset](tmp_path)
+    presences = read(dataset, tmp_path)["presences"]
+    assert presences["present"].all()
+    fed = tasks_fed(adapters()[dataset].yields, partial=adapters()[dataset].partial)
+    assert not {"instrument_recognition", "tissue_recognition", "instrument_localization"} & set(fed)
 
 
 def test_a_flat_folder_must_name_its_sequences(tmp_path: Path) -> None:

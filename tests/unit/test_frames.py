@@ -221,6 +221,12 @@ def test_images_are_measured_where_they_lie(tmp_path: Path) -> None:
     assert found.images == {}
 
 
+def test_pictures_that_are_merely_numbered_have_no_time(tmp_path: Path) -> None:
+    records = sequence(tmp_path, "000000.png", "000003.png")
+    found = frames_of_images(tmp_path, NativeVideo("v", "images", 1.0, path=".", timed=False), records, **IDS).frames
+    assert found.filter(pl.col("status") == "available")["pts_s"].to_list() == [None, None]
+
+
 @pytest.mark.parametrize("name", ["000001.png", "000001.jpg"])
 def test_an_interrupted_download_is_quarantined_though_its_header_is_good(name: str, tmp_path: Path) -> None:
     records = sequence(tmp_path, "000000.png", name)

@@ -273,6 +273,18 @@ def test_clean_tables_pass_every_rule() -> None:
     assert all(row["description"].endswith(".") for row in found.values())
 
 
+def test_a_question_without_time_shows_its_own_frame_and_no_other() -> None:
+    unknown = pl.lit(None, pl.Float64)
+    untimed = corpus() | {
+        "frames": corpus()["frames"].with_columns(pts_s=unknown),
+        "conversations": corpus()["conversations"].with_columns(cutoff_s=unknown),
+    }
+    assert results(untimed)["no_future_in_an_input"]["status"] == "pass"
+    shown = untimed["conversations"]["media"][0][0]["id"]
+    another = next(name for name in untimed["frames"]["frame_id"] if name != shown)
+    assert results(untimed | with_media(id=another)(untimed))["no_future_in_an_input"]["n_failed"] == 1
+
+
 def test_an_unmapped_value_is_one_finding_however_many_videos_hold_it() -> None:
     two = [
         {"source": "lab", "video_id": f"lab/{video}", "field": "phase", "raw_value": "Prep", "n_rows": n}

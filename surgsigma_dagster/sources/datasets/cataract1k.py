@@ -54,6 +54,7 @@ class Cataract1K(Adapter):
     citation = "Ghamsarian et al., Cataract-1K, 2023, arXiv:2312.06295"
     url = "https://github.com/Negin-Ghamsarian/Cataract-1K"
     format_source = "users' reports"
+    timed = False  # of the stills
     yields = ("boxes:object", "intervals:phase", "masks:object")
     signature = (*PHASES, *COCO)
 
@@ -105,7 +106,7 @@ def _timed(root: Path, video: NativeVideo) -> NativeVideo:
         facts = table(root, file, CLOCK)
         require(facts, (pl.col("fps") > 0) & (pl.col("line") == 2), "one line, with frames a second as fps", "fps")
         rate = dict(facts.select("line", "fps").iter_rows()).get(2, NTSC)
-    return replace(video, frame_rate=rate, patient=video.video.removeprefix("case_"))
+    return replace(video, frame_rate=rate, patient=video.video.removeprefix("case_"), timed=True)
 
 
 def _records(root: Path, video: NativeVideo) -> Iterator[dict[str, pl.DataFrame]]:

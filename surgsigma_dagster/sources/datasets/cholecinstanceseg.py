@@ -130,9 +130,11 @@ def _shapes(files: pl.DataFrame, shapes: pl.DataFrame) -> Iterator[dict[str, pl.
     yield {"rejects": pl.concat([others, empty])}
     yield {"presences": exhaustive(described, rows, CLASSES, "instrument")}
     rows, others = reject(
-        rows, pl.col("shape_type") != "polygon", "no_polygon", "A shape of another type.", "shape_type"
+        rows, pl.col("shape_type") != "polygon", "no_polygon", "A shape of another type.", "shape_type", hides=True
     )
-    rows, points = reject(rows, pl.col("points").list.len() < 3, "polygon_without_area", "Fewer than three points.")
+    rows, points = reject(
+        rows, pl.col("points").list.len() < 3, "polygon_without_area", "Fewer than three points.", hides=True
+    )
     rows, again = repeats(rows, ["video", "frame_index", "label", "group_id", "polygon"])
     yield from ({"rejects": rejects} for rejects in (others, points, again))
     yield {"masks": rows}

@@ -77,7 +77,7 @@ class CholecSeg8k(Adapter):
         )
         files, again = repeats(files, ["video", "frame_index"])
         yield {"rejects": again}
-        yield regions(root, files, CLASSES, "object", [BACKGROUND], SEAMS)
+        yield regions(root, files, CLASSES, "object", [BACKGROUND], seams=SEAMS)
 
 
 ADAPTER = CholecSeg8k()

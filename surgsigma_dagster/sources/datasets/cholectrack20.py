@@ -218,7 +218,7 @@ def _phases(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _boxes(rows: pl.DataFrame) -> Iterator[dict[str, pl.DataFrame]]:
     x, y, w, h = map(pl.col, SIDES)
-    rows, unnamed = reject(rows, pl.col("raw_value").is_null(), "unnamed_box", "A box of no instrument.")
+    rows, unnamed = reject(rows, pl.col("raw_value").is_null(), "unnamed_box", "A box of no instrument.", hides=True)
     none = pl.all_horizontal(pl.col(side) == -1 for side in SIDES)
     rows, unplaced = reject(rows, none, "no_box", "Its box is -1 throughout.")
     relative = pl.all_horizontal(pl.col(side).abs() <= 1 for side in SIDES)
@@ -227,7 +227,7 @@ def _boxes(rows: pl.DataFrame) -> Iterator[dict[str, pl.DataFrame]]:
     outside = ~relative & ~inside.fill_null(True)
     reason = pl.format("The box is neither relative nor pixels of an image of {} by {}.", "width", "height")
     text = pl.col("tool_bbox").list.eval(pl.element().cast(pl.String)).list.join(", ")
-    rows, lost = reject(rows.with_columns(text=text), outside, "box_outside_image", reason, "text")
+    rows, lost = reject(rows.with_columns(text=text), outside, "box_outside_image", reason, "text", hides=True)
     yield from ({"rejects": rejects} for rejects in (unnamed, unplaced, lost))
     yield {
         "boxes": rows.with_columns(

@@ -32,6 +32,8 @@ class EndoVis18Vqa(Adapter):
     citation = "Seenivasan et al., Surgical-VQA, MICCAI 2022, arXiv:2206.11053"
     url = "https://github.com/lalithjets/Surgical_VQA"
     format_source = "owner's documentation"
+    partial = True  # what nobody asks for is not named
+    timed = False
     yields = ("presences:instrument", "presences:tissue", "questions:answer", "questions:text", "triplets")
     signature = tuple(f"{level}seq_*/vqa/{form}/frame*_QA.txt" for level in ("", "*/") for form in FORMS)
 

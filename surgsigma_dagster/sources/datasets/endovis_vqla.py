@@ -35,6 +35,8 @@ class EndoVisVqla(Adapter):
     citation = "Bai et al., Surgical-VQLA, ICRA 2023, arXiv:2305.11692"
     url = "https://github.com/longbai1006/Surgical-VQLA"
     format_source = "owner's documentation"
+    partial = True  # what nobody asks for is not named
+    timed = False
     yields = (
         "boxes:instrument",
         "boxes:tissue",

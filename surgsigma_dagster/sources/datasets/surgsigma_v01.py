@@ -158,11 +158,11 @@ def _rows(release: _Release) -> tuple[pl.DataFrame, pl.DataFrame]:
     rows, lost = reject(rows, pl.col("shown_in").is_null(), "no_frame", "Its first image is no frame of a video.")
     spliced = pl.any_horizontal(pl.col("answer", "said").str.contains(SPLICED))
     letters = "Letters stand inside its coordinates: which digits they replaced is not known."
-    rows, spoiled = reject(rows, spliced, "spliced_coordinates", letters, "answer")
+    rows, spoiled = reject(rows, spliced, "spliced_coordinates", letters, "answer", hides=True)
     corners = pl.col("said").str.extract_all(BOX).list.join(" ").str.extract_all(r"\d+").cast(pl.List(pl.Int64))
     outside = corners.list.eval(pl.element() > GRID).list.any()
     far = f"A corner is beyond {GRID} thousandths of the image."
-    rows, beyond = reject(rows, outside, "box_beyond_image", far, "said")
+    rows, beyond = reject(rows, outside, "box_beyond_image", far, "said", hides=True)
     return rows, pl.concat([lost, spoiled, beyond])
 
 
