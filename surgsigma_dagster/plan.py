@@ -219,7 +219,7 @@ def _check(entry: SourceEntry, found: dict[str, list[dict[str, Any]]]) -> None:
     apart = _clock_disagreements(entry, videos, labels)
     if apart:
         problem("warning", "clock_disagreement", len(apart), apart[0])
-    found["unmapped"] += _unmapped(entry, labels)
+    found["unmapped"] += _unmapped(entry, videos, labels)
 
 
 def _attributes(terms: Terms) -> list[str]:
@@ -267,7 +267,10 @@ def _clock_disagreements(entry: SourceEntry, videos: list[NativeVideo], labels: 
     return found
 
 
-def _unmapped(entry: SourceEntry, labels: NativeLabels) -> list[dict[str, Any]]:
-    named = {kind: labels[kind].with_columns(source=pl.lit(entry.name), video_id=pl.lit("")) for kind in NATIVE}
-    values = resolve(verbatim_values(named), known_values(entry)).filter(pl.col("concept_id").is_null())
-    return values.select("source", "field", "raw_value", "n_rows").sort("n_rows", descending=True).to_dicts()
+def _unmapped(entry: SourceEntry, videos: list[NativeVideo], labels: NativeLabels) -> list[dict[str, Any]]:
+    kinds = {video.video: video.procedure_type or entry.adapter.procedure_type for video in videos}
+    named = {kind: labels[kind].with_columns(source=pl.lit(entry.name), video_id="video") for kind in NATIVE}
+    values = verbatim_values(named).with_columns(procedure_type=pl.col("video_id").replace_strict(kinds, default=None))
+    unmapped = resolve(values, known_values(entry)).filter(pl.col("concept_id").is_null())
+    by_value = unmapped.group_by("source", "field", "raw_value").agg(pl.col("n_rows").sum())
+    return by_value.sort("n_rows", "field", "raw_value", descending=[True, False, False]).to_dicts()

@@ -26,7 +26,7 @@ class Sources(dy.Schema):
     dataset = _text("Adapter that reads it")
     title = _text("Name of the dataset")
     specialty = _text("Clinical specialty")
-    procedure_type = _text("Concept id of the kind of procedure")
+    procedure_type = _maybe("Concept id of the kind of procedure; null where its videos are of several")
     licence = _text("SPDX-like licence name", min_length=1)
     licence_url = _maybe("Where the licence stands")
     non_commercial = dy.Bool(description="No commercial use")
@@ -308,12 +308,13 @@ class Concepts(dy.Schema):
 
 
 class Aliases(dy.Schema):
-    """Which verbatim value of which source means which concept."""
+    """Which verbatim value of which source means which concept; the name of several only by the video's procedure."""
 
     source = _text("Source id", primary_key=True)
     field = _text("Section: phase, instrument, object, …", primary_key=True)
     raw_value = _text("Value as it stands in the files", primary_key=True)
-    concept_id = _text("Concept")
+    concept_id = _text("Concept", primary_key=True)
+    procedure_types = dy.List(dy.String(), description="Kinds of procedure whose videos mean that; empty: all")
 
 
 class AliasCoverage(dy.Schema):

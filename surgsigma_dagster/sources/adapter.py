@@ -89,7 +89,12 @@ class Subject:
 
     title: str
     specialty: Specialty
-    procedure_type: str | None
+    procedure_types: tuple[str, ...]  # concept ids: every kind of procedure that its videos may show
+
+    @property
+    def procedure_type(self) -> str | None:
+        """The kind of procedure that all of its videos show, if they show but one."""
+        return self.procedure_types[0] if len(self.procedure_types) == 1 else None
 
 
 @dataclass(frozen=True)
@@ -180,7 +185,7 @@ class Adapter(ABC):
 
     def subject(self, root: Path) -> Subject:
         """What the source at `root` shows; a format with a sidecar reads it."""
-        return Subject(self.title, self.specialty, self.procedure_type)
+        return Subject(self.title, self.specialty, (self.procedure_type,) if self.procedure_type else ())
 
     def detect(self, root: Path) -> str | None:
         """Evidence that `root` holds this dataset (one phrase for a person), or None."""

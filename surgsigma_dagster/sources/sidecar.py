@@ -42,6 +42,12 @@ def sidecar(root: Path, *, public: bool = False) -> dict[str, Any]:
     return value
 
 
+def procedure_types(value: dict[str, Any]) -> tuple[str, ...]:
+    """Every kind of procedure that a sidecar states, of the source and of single videos."""
+    own = (video.get("procedure_type") for video in (value.get("videos") or {}).values())
+    return tuple(sorted({value["procedure_type"], *filter(None, own)}))
+
+
 def _only(value: dict[str, Any], keys: tuple[str, ...], pointer: str) -> None:
     if unknown := [key for key in value if key not in keys]:
         raise SourceError(SIDECAR, f"{pointer}/{unknown[0]}", f"one of {', '.join(keys)}", unknown[0])

@@ -3,7 +3,7 @@
 Belongs here: reading and checking `concepts/*.yaml` and `aliases/<dataset>.yaml`. Mapping records does not.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -201,13 +201,14 @@ def concepts() -> pl.DataFrame:
     return pl.DataFrame(rows, schema=types)
 
 
-def aliases(dataset: str, extra: Path | None = None, procedure_type: str | None = None) -> pl.DataFrame:
-    """What the verbatim values of `dataset` mean: dataset, field, raw_value, concept_id, by_name.
+def aliases(dataset: str, extra: Path | None = None, procedure_types: Sequence[str] = ()) -> pl.DataFrame:
+    """What the verbatim values of `dataset` mean: dataset, field, raw_value, concept_id, by_name, procedure_types.
 
     `extra` is an alias file of a user: its entries come first. Where a file accepts concept names, every
     name, synonym and id that means one concept of the field's kinds is listed too, with `raw_value`
-    normalised and `by_name` true: it matches the normalised value, where no verbatim value does. Given
-    `procedure_type`, the phases and steps among them are those of that procedure.
+    normalised and `by_name` true: it matches the normalised value, where no verbatim value does. Given the
+    source's `procedure_types`, the phases and steps among them are those of these procedures, each for the videos of
+    its own kind alone, which the column `procedure_types` names; where it is empty, the video's kind does not matter.
     Raises `SourceError` naming file and key.
     """
     packaged = _packaged(dataset)
@@ -216,31 +217,46 @@ def aliases(dataset: str, extra: Path | None = None, procedure_type: str | None 
         raise SourceError(extra, "dataset", dataset, own.dataset)
     entries = [(*key, concept_id, False) for key, concept_id in (packaged.entries() | own.entries()).items()]
     types = {"field": pl.String, "raw_value": pl.String, "concept_id": pl.String, "by_name": pl.Boolean}
-    listed = pl.DataFrame(entries, schema=types, orient="row")
+    everywhere = pl.lit([], pl.List(pl.String)).alias("procedure_types")
+    listed = pl.DataFrame(entries, schema=types, orient="row").with_columns(everywhere)
     if packaged.accept_concept_names or own.accept_concept_names:
-        accepted = _names(procedure_type).join(listed, on=["field", "raw_value"], how="anti")
+        accepted = _names(procedure_types).join(listed, on=["field", "raw_value"], how="anti")
         listed = pl.concat([listed, accepted])
     return listed.select(pl.lit(dataset).alias("dataset"), pl.all())
 
 
-def _names(procedure_type: str | None) -> pl.DataFrame:
-    """What concepts are called, by field and normalised; names of more than one concept are left out."""
-    called = [
-        (field, name, concept.id)
-        for concept in _concepts()
-        if procedure_type is None or concept.procedure_type in (None, procedure_type)
-        for field, kinds in FIELDS.items()
-        if concept.kind in kinds
-        for name in (concept.name, concept.id, *concept.synonyms)
-    ]
-    return (
-        pl.DataFrame(called, schema=["field", "raw_value", "concept_id"], orient="row")
-        .with_columns(normalised(pl.col("raw_value")))
+def _names(procedure_types: Sequence[str]) -> pl.DataFrame:
+    """What concepts are called, by field and normalised; names of more than one concept are left out.
+
+    A name is looked up among what one kind of procedure has; `procedure_types` says in which it is found, empty: all.
+    """
+    called = pl.DataFrame(
+        [
+            (field, name, concept.id, concept.procedure_type)
+            for concept in _concepts()
+            for field, kinds in FIELDS.items()
+            if concept.kind in kinds
+            for name in (concept.name, concept.id, *concept.synonyms)
+        ],
+        schema=dict.fromkeys(("field", "raw_value", "concept_id", "procedure_type"), pl.String),
+        orient="row",
+    ).with_columns(normalised(pl.col("raw_value")))
+    any_procedure = pl.col("procedure_type").is_null()
+    unambiguous = [
+        called.filter(pl.lit(True) if one is None else any_procedure | (pl.col("procedure_type") == one))
         .group_by("field", "raw_value")
         .agg(pl.col("concept_id").unique())
         .filter(pl.col("concept_id").list.len() == 1)
-        .select("field", "raw_value", pl.col("concept_id").list.first(), by_name=pl.lit(True))
-        .sort("field", "raw_value")
+        .select("field", "raw_value", pl.col("concept_id").list.first(), found_in=pl.lit(one, pl.String))
+        for one in procedure_types or (None,)
+    ]
+    everywhere = pl.col("found_in").len() == len(unambiguous)
+    return (
+        pl.concat(unambiguous)
+        .group_by("field", "raw_value", "concept_id")
+        .agg(procedure_types=pl.col("found_in").filter(~everywhere).sort())
+        .select("field", "raw_value", "concept_id", pl.lit(True).alias("by_name"), "procedure_types")
+        .sort("field", "raw_value", "concept_id")
     )
 
 

@@ -18,6 +18,7 @@ from surgsigma_dagster.vocabulary.concepts import aliases, normalised
 HARMONIZED = (*LABELS, "alias_coverage")
 UNMAPPED = "text"  # the field of values that are kept as they are and mean no concept
 _VALUE = ["source", "field", "raw_value"]
+_OF_VIDEO = ["video_id", "field", "raw_value"]
 _OWN = (
     "start_s",
     "end_s",
@@ -39,17 +40,17 @@ _OWN = (
 
 
 def known_values(entry: SourceEntry) -> pl.DataFrame:
-    """What the verbatim values of a source mean: source, field, raw_value, concept_id, by_name.
+    """What the verbatim values of a source mean: source, field, raw_value, concept_id, by_name, procedure_types.
 
-    Where it accepts concept names, phases and steps are those of its own procedure alone: "preparation" is one
+    Where it accepts concept names, phases and steps are those of the video's own procedure alone: "preparation" is one
     thing in a cholecystectomy and another in a gastric bypass.
     """
     try:
-        procedure_type = entry.adapter.subject(entry.root).procedure_type
+        procedure_types = entry.adapter.subject(entry.root).procedure_types
     except SourceError:
-        procedure_type = entry.adapter.procedure_type
-    return aliases(entry.dataset, entry.aliases, procedure_type).select(
-        pl.lit(entry.name).alias("source"), "field", "raw_value", "concept_id", "by_name"
+        procedure_types = ()
+    return aliases(entry.dataset, entry.aliases, procedure_types).select(
+        pl.lit(entry.name).alias("source"), "field", "raw_value", "concept_id", "by_name", "procedure_types"
     )
 
 
@@ -59,11 +60,13 @@ def harmonize(
     """Unified label tables, alias coverage and rejects of the videos that `native` speaks of.
 
     `native`: native records by kind, with `source` and `video_id`. `videos`: the `videos` table. `aliases`: of
-    these sources, with columns source, field, raw_value, concept_id, by_name.
+    these sources, as `known_values` gives them.
     """
     records = _with_fields(native)
-    coverage = resolve(verbatim_values(native), aliases)
-    found = coverage.select(*_VALUE, "concept_id").unique()
+    kinds = videos.select("video_id", "procedure_type")
+    values = verbatim_values(native).join(kinds, on="video_id", how="left")
+    coverage = resolve(values, aliases).drop("procedure_type")
+    found = coverage.select(*_OF_VIDEO, "concept_id")
     done: dict[str, pl.DataFrame] = {"alias_coverage": coverage}
     rejects = [
         reject_rows(native["rejects"], stage="ingestion", rule=pl.col("rule"), reason=pl.col("reason"),
@@ -96,18 +99,23 @@ def harmonize(
 
 
 def resolve(values: pl.DataFrame, aliases: pl.DataFrame) -> pl.DataFrame:
-    """`values` (source, field, raw_value, …) with `concept_id`, null where no alias says.
+    """`values` (source, field, raw_value, procedure_type, …) with `concept_id`, null where no alias says.
 
-    A verbatim alias wins. Sources that accept concept names (in-house ones) also match by the normalised name.
+    A verbatim alias wins. Sources that accept concept names (in-house ones) also match by the normalised name, which
+    may depend on the kind of procedure that the video shows.
     """
     verbatim = aliases.filter(~pl.col("by_name")).select(*_VALUE, verbatim="concept_id")
-    named = aliases.filter("by_name").select(*_VALUE, named="concept_id").rename({"raw_value": "name"})
+    named = aliases.filter("by_name").explode("procedure_types").rename({"raw_value": "name"})
+    name, anywhere = ["source", "field", "name"], pl.col("procedure_types").is_null()
+    general = named.filter(anywhere).select(*name, general="concept_id")
+    special = named.filter(~anywhere).select(*name, procedure_type="procedure_types", special="concept_id")
     return (
         values.join(verbatim, on=_VALUE, how="left")
         .with_columns(name=normalised(pl.col("raw_value")))
-        .join(named, on=["source", "field", "name"], how="left")
-        .with_columns(concept_id=pl.coalesce("verbatim", "named"))
-        .drop("verbatim", "named", "name")
+        .join(general, on=name, how="left")
+        .join(special, on=[*name, "procedure_type"], how="left")
+        .with_columns(concept_id=pl.coalesce("verbatim", "general", "special"))
+        .drop("verbatim", "general", "special", "name")
     )
 
 
@@ -140,16 +148,16 @@ def verbatim_values(native: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
 
 
 def _with_concepts(frame: pl.DataFrame, kind: str, found: pl.DataFrame) -> pl.DataFrame:
-    frame = frame.join(found, on=_VALUE, how="left", maintain_order="left")
+    frame = frame.join(found, on=_OF_VIDEO, how="left", maintain_order="left")
     if kind == "triplets":
         for field in ("verb", "target"):
             frame = frame.join(
                 found.filter(pl.col("field") == field).select(
-                    "source",
+                    "video_id",
                     pl.col("raw_value").alias(f"raw_{field}"),
                     pl.col("concept_id").alias(f"{field}_concept_id"),
                 ),
-                on=["source", f"raw_{field}"],
+                on=["video_id", f"raw_{field}"],
                 how="left",
                 maintain_order="left",
             )  # fmt: skip

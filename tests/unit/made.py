@@ -140,8 +140,7 @@ def joined(*parts: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
 @cache
 def known(source: str, dataset: str) -> pl.DataFrame:
     """Aliases of a source as the pipeline hands them on."""
-    found = aliases(dataset, None, CHOLECYSTECTOMY)
-    return found.select(pl.lit(source).alias("source"), "field", "raw_value", "concept_id", "by_name")
+    return aliases(dataset, None, (CHOLECYSTECTOMY,)).select(pl.lit(source).alias("source"), pl.exclude("dataset"))
 
 
 def video_row(source: str, video: str, dataset: str, size: tuple[int, int] | None = (100, 50)) -> Row:

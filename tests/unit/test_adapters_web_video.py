@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from surgsigma_dagster.schema.tables import TABLES, conform
 from surgsigma_dagster.sources.adapter import adapters, stated_licence
+from surgsigma_dagster.sources.config import SourceEntry
 from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.sources.web import fetch
+from surgsigma_dagster.vocabulary.harmonization import known_values
 from tests.pipeline.loopback import free_port
 
 from .made import footage
-from .native import put, read, rules
+from .native import put, read, rules, unified
 from .native_releases import WEB, web_video
 
 NAME = "web_video"
@@ -145,3 +148,20 @@ def test_what_the_folder_lacks_is_downloaded_as_it_is_offered(tmp_path: Path) ->
     assert came == ["there"]
     assert (home / "there.mp4").read_bytes() == (served / "clip.mp4").read_bytes()
     assert [str(error).split(":")[0] for error in failed] == ["manifest.csv, line 3"]
+
+
+def test_names_are_those_of_the_procedure_that_each_video_shows(tmp_path: Path) -> None:
+    other = "bypass_01,https://example.org/watch?v=3,CC-BY-4.0,OR channel,A bypass,procedure/gastric_bypass\n"
+    web_video(tmp_path)
+    put(tmp_path, "manifest.csv", WEB + other)
+    put(tmp_path, "bypass_01.csv", "start,end,track,label\n0,9.5,phase,preparation\n")
+    entry = SourceEntry(name="web", dataset=NAME, root=tmp_path)
+    made = unified(entry)
+    assert sorted(made["intervals"].select("video_id", "concept_id").rows()) == [
+        ("web/bypass_01", "phase/gastric_bypass/preparation"),
+        ("web/lap_chole_02", "phase/cholecystectomy/preparation"),
+    ]
+    assert adapters()[NAME].subject(tmp_path).procedure_type is None
+    TABLES["aliases"].validate(conform("aliases", known_values(entry)))
+    put(tmp_path, "manifest.csv", WEB)
+    assert adapters()[NAME].subject(tmp_path).procedure_type == "procedure/cholecystectomy"

@@ -18,7 +18,7 @@ from surgsigma_dagster.sources.adapter import (
 from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.sources.readers import INTEGER, coco, repeats, require
 from surgsigma_dagster.sources.readers.mask_images import SEGMENTATION, coco_masks
-from surgsigma_dagster.sources.sidecar import SIDECAR, sidecar
+from surgsigma_dagster.sources.sidecar import SIDECAR, procedure_types, sidecar
 
 PLACES = ("annotations/*.json", "*.json")
 FOLDERS = ("", "images/")
@@ -62,7 +62,7 @@ class CocoFolder(Adapter):
     def subject(self, root: Path) -> Subject:
         """Title, specialty and procedure type as source.yaml states them."""
         value = sidecar(root, public=True)
-        return Subject(value["title"], value["specialty"], value["procedure_type"])
+        return Subject(value["title"], value["specialty"], procedure_types(value))
 
     def videos(self, root: Path) -> list[NativeVideo]:
         """Folders of images."""

@@ -31,7 +31,7 @@ from surgsigma_dagster.sources.readers import (
     seconds,
     table,
 )
-from surgsigma_dagster.sources.sidecar import SIDECAR, sidecar
+from surgsigma_dagster.sources.sidecar import SIDECAR, procedure_types, sidecar
 
 LABELS = (".csv", ".json")
 MEDIA = (".mp4", ".mov", ".mkv", ".avi")
@@ -78,7 +78,7 @@ class InHouse(Adapter):
     def subject(self, root: Path) -> Subject:
         """Title, specialty and procedure type as source.yaml states them."""
         value = sidecar(root)
-        return Subject(value["title"], value["specialty"], value["procedure_type"])
+        return Subject(value["title"], value["specialty"], procedure_types(value))
 
     def videos(self, root: Path) -> list[NativeVideo]:
         """Every video file, and every csv with our header whose video is missing, by name without suffix."""

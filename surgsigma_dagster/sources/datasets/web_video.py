@@ -10,6 +10,7 @@ from surgsigma_dagster.sources.adapter import (
     Licence,
     NativeLabels,
     NativeVideo,
+    Subject,
     Terms,
     stated_licence,
 )
@@ -61,6 +62,10 @@ class WebVideo(Adapter):
             redistribution=all(licence.redistribution for licence in licences),
         )
         return Terms(one, may_be_released=one.redistribution)
+
+    def subject(self, root: Path) -> Subject:
+        """Every kind of procedure that the manifest states."""
+        return Subject(self.title, self.specialty, tuple(sorted(manifest(root)["procedure_type"].unique())))
 
     def videos(self, root: Path) -> list[NativeVideo]:
         """Videos of the manifest."""
