@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from surgsigma_dagster.keys import frame_id, hashed_id
-from surgsigma_dagster.quality.rejects import reject_rows
+from surgsigma_dagster.quality.rejects import once, reject_rows
 from surgsigma_dagster.schema.tables import FRAME_LABELS, LABELS, TABLES, conform, empty
 from surgsigma_dagster.sources.config import SourceEntry
 from surgsigma_dagster.sources.errors import SourceError
@@ -94,7 +94,7 @@ def harmonize(
             )
             frame = frame.filter(pl.col("fault").is_null())
         done[kind] = _labels(kind, frame)
-    done["rejects"] = pl.concat(rejects)
+    done["rejects"] = once(pl.concat(rejects))
     return done
 
 
