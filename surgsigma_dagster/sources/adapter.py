@@ -10,7 +10,7 @@ import pkgutil
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -175,6 +175,7 @@ class Adapter(ABC):
     format_source: ClassVar[str]  # who says what the files look like
     yields: ClassVar[tuple[str, ...]]  # kinds of label it can read, with their field: `boxes:instrument`, `criteria`
     complete: ClassVar[tuple[str, ...]] = ()  # kinds of concept of which a labelled frame's every visible one is named
+    files_stand_alone: ClassVar[bool] = False  # each label file can be read without the video's others
     tested_on_real_files: ClassVar[bool] = False  # else on files written from the documented format
     signature: ClassVar[tuple[str, ...]]  # globs under the root, without **; one match is this dataset
     splits: ClassVar[Mapping[str, Split]] = {}  # where the tree says so: a pattern in a file's path, and its split
@@ -270,10 +271,17 @@ def adapters() -> dict[str, Adapter]:
 def read_labels(
     adapter: Adapter, root: Path, videos: list[NativeVideo]
 ) -> list[tuple[list[NativeVideo], NativeLabels | SourceError]]:
-    """Labels of `videos`: all at once, or, where that fails, one by one, so that one bad file costs one video."""
+    """Labels of `videos`: all at once, or, where that fails, one by one, so that one bad file costs one video.
+
+    Where a format's files stand alone, it costs itself alone: narration that cannot be read takes no phases along.
+    """
     try:
         return [(videos, adapter.labels(root, videos))]
     except (SourceError, OSError) as error:
-        if len(videos) == 1:
+        if adapter.files_stand_alone and len(videos) == 1:
+            one_by_one = [replace(videos[0], label_files=(file,)) for file in videos[0].label_files]
+        else:
+            one_by_one = videos
+        if len(one_by_one) <= 1:
             return [(videos, unreadable(error, root) if isinstance(error, OSError) else error)]
-        return [part for video in videos for part in read_labels(adapter, root, [video])]
+        return [part for video in one_by_one for part in read_labels(adapter, root, [video])]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from surgsigma_dagster.schema.tables import TABLES, conform
-from surgsigma_dagster.sources.adapter import adapters, stated_licence
+from surgsigma_dagster.sources.adapter import NativeLabels, adapters, read_labels, stated_licence
 from surgsigma_dagster.sources.config import SourceEntry
 from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.sources.web import fetch
@@ -34,6 +34,66 @@ def test_narration_is_what_is_said_once_with_its_time_and_line(tmp_path: Path) -
     ]
     assert sorted(rules(labels)) == ["cue_without_words", "repeats"]
     assert labels["intervals"].select("video", "raw_value", "end_s").rows() == [("lap_chole_02", "preparation", 9.5)]
+
+
+ROLLING = """WEBVTT
+Kind: captions
+Language: en
+
+00:00:00.160 --> 00:00:02.550 align:start position:0%
+ 
+so<00:00:00.400><c> here</c><00:00:00.560><c> we</c><00:00:00.880><c> see</c>
+
+00:00:02.550 --> 00:00:02.560 align:start position:0%
+so here we see
+ 
+
+00:00:02.560 --> 00:00:05.030 align:start position:0%
+so here we see
+the cystic<00:00:02.800><c> duct</c>
+
+00:00:05.030 --> 00:00:08.000 align:start position:0%
+the cystic duct
+[Music]
+
+00:00:08.000 --> 00:00:12.000 align:start position:0%
+&gt;&gt; I clip it &amp; cut&nbsp;it [Applause]
+"""  # as yt-dlp writes YouTube's own captions, with lines of a single blank
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_rolling_captions_of_the_platform_are_read_with_their_blanks_and_entities(tmp_path: Path, end: str) -> None:
+    put(tmp_path, "manifest.csv", WEB)
+    put(tmp_path, "lap_chole_01.en.vtt", ROLLING.replace("\n", end))
+    labels = read(NAME, tmp_path)
+    assert labels["captions"].select("raw_value", "start_s", "locator").rows() == [
+        ("so here we see", 0.16, "line 5"),
+        ("the cystic duct", 2.56, "line 13"),
+        (">> I clip it & cut it [Applause]", 8.0, "line 21"),
+    ]
+    assert sorted(labels["rejects"].select("rule", "raw_value", "locator").rows()) == [
+        ("repeats", "so here we see", "line 9"),
+        ("sound", "[Music]", "line 17"),
+    ]
+
+
+def test_a_line_of_blanks_ends_a_cue_where_the_next_one_begins(tmp_path: Path) -> None:
+    put(tmp_path, "manifest.csv", WEB)
+    cues = "1\n00:00:01,000 --> 00:00:03,000\na\n \n2\n00:00:04,000 --> 00:00:05,000\nb\n"
+    put(tmp_path, "lap_chole_02.srt", cues)
+    assert read(NAME, tmp_path)["captions"].select("raw_value", "locator").rows() == [("a", "line 2"), ("b", "line 6")]
+
+
+def test_narration_that_cannot_be_read_costs_no_phase_of_its_video(tmp_path: Path) -> None:
+    web_video(tmp_path)
+    put(tmp_path, "lap_chole_02.srt", "words without times\n")
+    adapter = adapters()[NAME]
+    parts = [part for _, part in read_labels(adapter, tmp_path, adapter.videos(tmp_path))]
+    (error,) = [str(part) for part in parts if isinstance(part, SourceError)]
+    assert error.startswith("lap_chole_02.srt, line 1: expected a cue with its times")
+    labels = NativeLabels.concat(part for part in parts if isinstance(part, NativeLabels))
+    assert labels["intervals"].select("video", "raw_value").rows() == [("lap_chole_02", "preparation")]
+    assert labels["captions"]["video"].unique().to_list() == ["lap_chole_01"]
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ class WebVideo(Adapter):
     url = ""
     format_source = "docs/sources.md"
     yields = ("captions", *(f"intervals:{track}" for track in TRACKS))
+    files_stand_alone = True
     signature = (MANIFEST,)
 
     def detect(self, root: Path) -> str | None:
