@@ -216,6 +216,10 @@ def _check(entry: SourceEntry, found: dict[str, list[dict[str, Any]]]) -> None:
     ):
         if lacking:
             problem("warning", name, len(lacking), lacking[0])
+    remarks = entry.adapter.remarks(entry.root, videos)
+    for name in sorted({name for name, _ in remarks}):
+        examples = [example for one, example in remarks if one == name]
+        problem("warning", name, len(examples), examples[0])
     apart = _clock_disagreements(entry, videos, labels)
     if apart:
         problem("warning", "clock_disagreement", len(apart), apart[0])

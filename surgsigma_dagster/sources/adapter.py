@@ -212,6 +212,10 @@ class Adapter(ABC):
         """Known defects of the release at `root`, with the columns `DEFECTS`; none is known unless a format says so."""
         return pl.DataFrame(schema=DEFECTS)
 
+    def remarks(self, root: Path, videos: list[NativeVideo]) -> list[tuple[str, str]]:
+        """What a person should know of how `videos` are read: problem and example, for `surgsigma sources check`."""
+        return []
+
     def listed(
         self,
         root: Path,

@@ -14,7 +14,7 @@ from surgsigma_dagster.sources.adapter import (
     Terms,
     stated_licence,
 )
-from surgsigma_dagster.sources.datasets.in_house import MEDIA, TRACKS, intervals
+from surgsigma_dagster.sources.datasets.in_house import MEDIA, TRACKS, intervals, remarks
 from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.sources.readers import TEXT, is_utf8, require, table
 from surgsigma_dagster.sources.readers.captions import captions
@@ -98,6 +98,10 @@ class WebVideo(Adapter):
     def labels(self, root: Path, videos: list[NativeVideo]) -> NativeLabels:
         """Narration and intervals."""
         return NativeLabels.concat(part for video in videos for part in _records(root, video))
+
+    def remarks(self, root: Path, videos: list[NativeVideo]) -> list[tuple[str, str]]:
+        """What the csv files hold that is not read."""
+        return remarks(root, [file for one in videos for file in one.label_files])
 
 
 def manifest(root: Path) -> pl.DataFrame:
