@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from surgsigma_dagster.sources.errors import SourceError
+from surgsigma_dagster.sources.readers.kinds import composed
 
 # What a label's field may mean: the kinds of concept allowed in each section of an alias file.
 FIELDS: dict[str, tuple[str, ...]] = {
@@ -113,15 +114,15 @@ class AliasFile(BaseModel):
     answer: dict[str, ConceptId] = {}
 
     def entries(self) -> dict[tuple[str, str], str]:
-        """Concept id by field and verbatim value."""
-        return {(field, raw): found for field in FIELDS for raw, found in getattr(self, field).items()}
+        """Concept id by field and verbatim value, composed: as `harmonization.resolve` compares it."""
+        return {(field, composed(raw)): found for field in FIELDS for raw, found in getattr(self, field).items()}
 
 
 class _Verbatim(_Loader):
     """Every scalar stays the text it is (`No`, `1`, `0b1`), and a key that stands twice is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key) for key, _ in node.value]
+        keys = [composed(str(self.construct_object(key))) for key, _ in node.value]
         if twice := [key for key in keys if keys.count(key) > 1]:
             problem = f"key {twice[0]!r} stands twice"
             raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)

@@ -104,18 +104,20 @@ def resolve(values: pl.DataFrame, aliases: pl.DataFrame) -> pl.DataFrame:
     A verbatim alias wins. Sources that accept concept names (in-house ones) also match by the normalised name, which
     may depend on the kind of procedure that the video shows.
     """
-    verbatim = aliases.filter(~pl.col("by_name")).select(*_VALUE, verbatim="concept_id")
+    verbatim = (
+        aliases.filter(~pl.col("by_name")).select(*_VALUE, verbatim="concept_id").rename({"raw_value": "spelled"})
+    )
     named = aliases.filter("by_name").explode("procedure_types").rename({"raw_value": "name"})
     name, anywhere = ["source", "field", "name"], pl.col("procedure_types").is_null()
     general = named.filter(anywhere).select(*name, general="concept_id")
     special = named.filter(~anywhere).select(*name, procedure_type="procedure_types", special="concept_id")
     return (
-        values.join(verbatim, on=_VALUE, how="left")
-        .with_columns(name=normalised(pl.col("raw_value")))
+        values.with_columns(spelled=pl.col("raw_value").str.normalize("NFC"), name=normalised(pl.col("raw_value")))
+        .join(verbatim, on=["source", "field", "spelled"], how="left")
         .join(general, on=name, how="left")
         .join(special, on=[*name, "procedure_type"], how="left")
         .with_columns(concept_id=pl.coalesce("verbatim", "general", "special"))
-        .drop("verbatim", "general", "special", "name")
+        .drop("verbatim", "general", "special", "name", "spelled")
     )
 
 

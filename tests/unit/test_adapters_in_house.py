@@ -1,13 +1,15 @@
 """In-house data: consent, time formats, and bad rows that do not stop the good ones."""
 
+import unicodedata
 from pathlib import Path
 
 import pytest
 
 from surgsigma_dagster.sources.adapter import adapters
+from surgsigma_dagster.sources.config import SourceEntry
 from surgsigma_dagster.sources.errors import SourceError
 
-from .native import put, read
+from .native import put, read, unified
 from .native_specialties import in_house
 
 ADAPTER = adapters()["in_house"]
@@ -215,3 +217,24 @@ def test_a_line_that_is_no_row_stops_with_its_number(line: str, tmp_path: Path) 
     put(tmp_path, "2024/a1.csv", f'start;end;track;label\n0;1;phase;a\n{line}\n5;6;phase;b"\n')
     with pytest.raises(SourceError, match=r"2024/a1\.csv, line 3: expected 4 cells between semicolons"):
         read("in_house", tmp_path)
+
+
+@pytest.mark.parametrize("on_disk", ["NFC", "NFD"])
+@pytest.mark.parametrize("stated", ["NFC", "NFD"])
+def test_names_that_look_alike_are_alike_however_they_are_composed(on_disk: str, stated: str, tmp_path: Path) -> None:
+    file, name = unicodedata.normalize(on_disk, "Müller"), unicodedata.normalize(stated, "Müller")
+    in_house(tmp_path)
+    edit(tmp_path, "  a1:", f"  {name}:")
+    put(tmp_path, f"{file}.mp4", b"")
+    label = unicodedata.normalize(on_disk, "Präparation")
+    put(tmp_path, f"{name}.csv", f"start,end,track,label\n0,5,phase,{label}\n")
+    prepared = unicodedata.normalize(stated, "Präparation")
+    aliases = put(
+        tmp_path, "names.yaml",
+        f"dataset: in_house\nversion: 1\nphase: {{{prepared}: phase/cholecystectomy/preparation}}\n",
+    )  # fmt: skip
+    (one,) = [video for video in ADAPTER.videos(tmp_path) if video.path == f"{file}.mp4"]
+    assert (one.video, one.patient, one.label_files) == ("Müller", "007", (f"{name}.csv",))
+    made = unified(SourceEntry(name="ours", dataset="in_house", root=tmp_path, aliases=aliases))["intervals"]
+    found = made.filter(raw_value=label).select("video_id", "concept_id")
+    assert found.rows() == [("ours/Müller", "phase/cholecystectomy/preparation")]

@@ -16,7 +16,7 @@ from surgsigma_dagster.sources.adapter import (
     Terms,
 )
 from surgsigma_dagster.sources.errors import SourceError
-from surgsigma_dagster.sources.readers import INTEGER, coco, repeats, require
+from surgsigma_dagster.sources.readers import INTEGER, coco, composed, repeats, require
 from surgsigma_dagster.sources.readers.mask_images import SEGMENTATION, coco_masks
 from surgsigma_dagster.sources.sidecar import SIDECAR, procedure_types, sidecar
 
@@ -77,14 +77,14 @@ class CocoFolder(Adapter):
             ):
                 media.setdefault(video, [PurePosixPath(path).parent.as_posix()])
         videos = self.listed(root, labels, media, "images", frame_rate=1.0)
-        stated = value.get("videos") or {}
-        if unknown := stated.keys() - {video.video for video in videos}:
+        stated = value["videos"]
+        if unknown := stated.keys() - {composed(video.video) for video in videos}:
             raise SourceError(SIDECAR, "/videos", "folders of the images", sorted(unknown))
         return [
             replace(
                 video,
-                procedure_type=stated.get(video.video, {}).get("procedure_type", value["procedure_type"]),
-                patient=stated.get(video.video, {}).get("patient"),
+                procedure_type=stated.get(composed(video.video), {}).get("procedure_type", value["procedure_type"]),
+                patient=stated.get(composed(video.video), {}).get("patient"),
             )
             for video in videos
         ]

@@ -18,6 +18,7 @@ from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.sources.readers import (
     NUMBER,
     TEXT,
+    composed,
     document,
     entries,
     in_order,
@@ -89,12 +90,14 @@ class InHouse(Adapter):
         value = sidecar(root)
         files = sorted(path for path in root.rglob("*.*") if not path.name.startswith("."))
         media = _by_stem(root, (path for path in files if path.suffix.lower() in MEDIA))
-        beside = {root / Path(file).with_suffix("") for file in media.values()}
+        beside = {composed(str(root / Path(file).with_suffix(""))) for file in media.values()}
         tables = (path for path in files if path.suffix.lower() in LABELS)
-        labels = _by_stem(root, (path for path in tables if path.with_suffix("") in beside or _is_ours(path)))
+        labels = _by_stem(
+            root, (path for path in tables if composed(str(path.with_suffix(""))) in beside or _is_ours(path))
+        )
         if not media and not labels:
             raise SourceError(root, "", f"a video ({', '.join(MEDIA)})", "none")
-        stated = value.get("videos") or {}
+        stated = value["videos"]
         if unknown := stated.keys() - media.keys() - labels.keys():
             raise SourceError(SIDECAR, "/videos", "names of videos in this folder", sorted(unknown))
         return [
@@ -207,8 +210,8 @@ def _by_stem(root: Path, paths: Iterable[Path]) -> dict[str, str]:
         file = path.relative_to(root).as_posix()
         if not is_utf8(file):
             raise SourceError(ascii(file), "", "a UTF-8 file name", ascii(path.name))
-        if found.setdefault(path.stem, file) != file:
-            raise SourceError(file, "", f"a name that {found[path.stem]} does not have too", path.stem)
+        if (other := found.setdefault(composed(path.stem), file)) != file:
+            raise SourceError(file, "", f"a name that {other} does not have too", path.stem)
     return found
 
 

@@ -14,9 +14,9 @@ from surgsigma_dagster.sources.adapter import (
     Terms,
     stated_licence,
 )
-from surgsigma_dagster.sources.datasets.in_house import MEDIA, TRACKS, intervals, remarks
+from surgsigma_dagster.sources.datasets.in_house import LABELS, MEDIA, TRACKS, intervals, remarks
 from surgsigma_dagster.sources.errors import SourceError
-from surgsigma_dagster.sources.readers import TEXT, is_utf8, require, table
+from surgsigma_dagster.sources.readers import TEXT, composed, is_utf8, require, table
 from surgsigma_dagster.sources.readers.captions import captions
 
 MANIFEST = "manifest.csv"
@@ -74,14 +74,14 @@ class WebVideo(Adapter):
         files = [path for path in sorted(root.iterdir()) if path.is_file() and not path.name.startswith(".")]
         if strange := [path.name for path in files if not is_utf8(path.name)]:
             raise SourceError(ascii(strange[0]), "", "a UTF-8 file name", ascii(strange[0]))
-        media = {path.stem: path.name for path in files if path.suffix.lower() in MEDIA}
+        media = {composed(path.stem): path.name for path in files if path.suffix.lower() in MEDIA}
         if unlisted := sorted(set(media) - set(listed["video"])):
             raise SourceError(media[unlisted[0]], "", f"a line of {MANIFEST} with its terms", "none")
         found = []
         for row in listed.sort("video").to_dicts():
             video = row["video"]
-            told = [path.name for path in files if _language(path.name, video) is not None]
-            labels = [f"{video}{end}" for end in (".csv", ".json") if (root / f"{video}{end}").is_file()]
+            told = [path.name for path in files if _language(composed(path.name), video) is not None]
+            labels = [path.name for path in files if composed(path.stem) == video and path.suffix in LABELS]
             found.append(
                 NativeVideo(
                     video,
@@ -107,6 +107,7 @@ class WebVideo(Adapter):
 def manifest(root: Path) -> pl.DataFrame:
     """The manifest: file, line and its columns, one line a video. Raises `SourceError` with the line."""
     rows = table(root, MANIFEST, COLUMNS).with_columns(pl.col(*COLUMNS).str.strip_chars())
+    rows = rows.with_columns(pl.col("video").str.normalize("NFC"))
     require(rows, pl.col("video").is_first_distinct(), "a video that no other line has", "video")
     require(rows, ~pl.col("video").str.contains(r"[/\\]|^\."), "a file name without suffix, no path", "video")
     return require(rows, pl.col("url").str.contains(r"^https?://\S+$"), "an http(s) URL", "url")
@@ -131,7 +132,7 @@ def _language(name: str, video: str) -> str | None:
 
 def _records(root: Path, video: NativeVideo) -> Iterator[dict[str, pl.DataFrame]]:
     for file in video.label_files:
-        language = _language(file, video.video)
+        language = _language(composed(file), video.video)
         if language is not None:
             said, rejects = captions(root, file, video.video, language or None)
             yield {"captions": said, "rejects": rejects}
