@@ -282,6 +282,7 @@ def facts(size: float) -> dict[str, pl.DataFrame]:
             video=pl.col("video_id"),
             listed_procedure=pl.col("procedure_id"),
             identity_rule=pl.lit("made up"),
+            may_be_released=pl.lit(True),
             label_rate=pl.lit(1.0),
             first_index=pl.lit(0),
             media=pl.lit("images"),

@@ -155,7 +155,13 @@ class Corpus(dg.ConfigurableResource):
         """Probe every video: table `videos`, and the timestamps of video files."""
         code = code_signature("video", "identity")
         units = {
-            key: signature(code, asdict(listed.native), listed.entry.dataset, self.media_signature(listed))
+            key: signature(
+                code,
+                asdict(listed.native),
+                listed.entry.dataset,
+                listed.entry.may_release(listed.native),
+                self.media_signature(listed),
+            )
             for key, listed in listing.videos.items()
         }
         self._hashes.remember()
@@ -179,6 +185,7 @@ class Corpus(dg.ConfigurableResource):
             "identity_rule": rule,
             "stated_split": native.split,
             "licence": native.licence,
+            "may_be_released": entry.may_release(native),
             "label_rate": native.frame_rate,
             "first_index": native.first_index,
             "procedure_type": native.procedure_type or entry.adapter.procedure_type,

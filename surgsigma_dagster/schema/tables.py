@@ -49,6 +49,7 @@ class Videos(dy.Schema):
     stated_split = dy.Enum(SPLITS, nullable=True, description="Split that the source's own tree puts it in")
     procedure_type = _text("Concept id of the kind of procedure")
     licence = _maybe("Licence of this video, where it has its own")
+    may_be_released = dy.Bool(description="False: its own licence keeps it out of a public release of its source")
     label_rate = dy.Float64(min=0, description="Native frames a second, as the labels count them")
     first_index = dy.Int64(description="Native number of the first frame")
     media = dy.Enum(["video", "images", "none"], description="What the source ships")

@@ -57,6 +57,8 @@ CC_BY_NC_SA = Licence(
 )
 
 
+# YouTube's name of its other licence, and of the deed that it links to.
+_OF_YOUTUBE = {"creative commons attribution license (reuse allowed)": "CC-BY-3.0"}
 _CC = re.compile(r"CC-BY(?P<nc>-NC)?(?P<end>-SA|-ND)?-(?P<version>\d\.\d)", re.IGNORECASE)
 
 
@@ -64,7 +66,7 @@ def stated_licence(name: str) -> Licence:
     """What a licence allows, by its SPDX name where that is Creative Commons'; else nothing of it may be released."""
     if name.upper() == "CC0-1.0":
         return Licence("CC0-1.0", "https://creativecommons.org/publicdomain/zero/1.0/")
-    found = _CC.fullmatch(name.strip().replace(" ", "-"))
+    found = _CC.fullmatch(_OF_YOUTUBE.get(name.strip().casefold(), name).strip().replace(" ", "-"))
     if not found:
         return Licence(name, redistribution=False)
     nc, end = (found["nc"] or "").upper(), (found["end"] or "").upper()

@@ -281,6 +281,9 @@ def test_web_videos_of_several_procedures_are_released(tmp_path: Path) -> None:
         footage(tmp_path / f"web/{name}.mp4", 250, *turn)
         (tmp_path / f"web/{name}.csv").write_text("start,end,track,label\n0,9.5,phase,preparation\n")
         lines.append(f"{name},https://example.org/{name},CC-BY-4.0,OR channel,A {name},procedure/{kind}")
+    footage(tmp_path / "web/closed.mp4", 250, "-vf", "vflip,negate")
+    (tmp_path / "web/closed.csv").write_text("start;end;track;label\n0,0;9,5;phase;Calot triangle dissection\n")
+    lines.append("closed,https://example.org/closed,youtube,OR channel,Closed,procedure/cholecystectomy")
     (tmp_path / "web/manifest.csv").write_text("\n".join(lines) + "\n")
     (tmp_path / "sources.yaml").write_text("sources:\n  - {name: web, dataset: web_video, root: web}\n")
     assert built(tmp_path / "sources.yaml", tmp_path / "home")["success"]
@@ -297,3 +300,7 @@ def test_web_videos_of_several_procedures_are_released(tmp_path: Path) -> None:
     released = json.loads((tmp_path / "home/release/manifest.json").read_text())
     assert {source["source"] for source in released["sources"]} == {"web"}
     assert sum(released["conversations"].values()) > 0
+    assert released["held_back"] == {"web/closed": "no right to release it by its licence, youtube"}
+    said = "".join(path.read_text() for path in (tmp_path / "home/release/conversations").glob("*.jsonl"))
+    assert ("web/chole" in said, "web/bypass" in said, "closed" in said) == (True, True, False)
+    assert not list((tmp_path / "home/release").rglob("*closed*"))

@@ -5,6 +5,7 @@ import sys
 import threading
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -111,14 +112,28 @@ def test_a_cue_that_cannot_be_read_names_its_line(cues: str, place: str, tmp_pat
         read(NAME, tmp_path)
 
 
-def test_each_video_has_its_own_licence_and_the_source_the_strictest(tmp_path: Path) -> None:
+def test_each_video_has_its_own_licence_and_the_source_the_strictest_of_those_that_may_leave(tmp_path: Path) -> None:
     web_video(tmp_path)
     first, second = adapters()[NAME].videos(tmp_path)
     assert (first.licence, second.licence) == ("CC-BY-4.0", "CC BY-NC-SA 4.0")
     terms = adapters()[NAME].terms(tmp_path)
     assert terms.licence.name == "CC-BY-4.0 and CC-BY-NC-SA-4.0"
     assert (terms.licence.non_commercial, terms.licence.share_alike, terms.may_be_released) == (True, True, True)
-    put(tmp_path, "manifest.csv", WEB.replace("CC-BY-4.0", "Standard licence of the platform"))
+
+    def released(change: tuple[str, str], **entry: Any) -> tuple[str, bool, list[bool]]:
+        put(tmp_path, "manifest.csv", WEB.replace(*change))
+        source = SourceEntry(name="web", dataset=NAME, root=tmp_path, **entry)
+        videos = adapters()[NAME].videos(tmp_path)
+        terms = source.terms()
+        return terms.licence.name, terms.may_be_released, [source.may_release(video) for video in videos]
+
+    closed, no_derivatives = ("CC-BY-4.0", "youtube"), ("CC-BY-4.0", "CC-BY-ND-4.0")
+    assert released(closed) == ("CC-BY-NC-SA-4.0", True, [False, True])
+    remarks = adapters()[NAME].remarks(tmp_path, adapters()[NAME].videos(tmp_path))
+    assert remarks == [("not_released", "manifest.csv, line 2: lap_chole_01, youtube")]
+    assert released(closed, may_be_released=True)[1:] == (True, [True, True])
+    assert released(no_derivatives, may_be_released=True)[1:] == (True, [False, True])
+    put(tmp_path, "manifest.csv", WEB.splitlines()[0] + "\n" + WEB.splitlines()[1].replace(*closed) + "\n")
     assert not adapters()[NAME].terms(tmp_path).may_be_released
 
 
@@ -153,6 +168,7 @@ def test_a_file_without_terms_is_an_error(tmp_path: Path) -> None:
         ("CC BY-NC-SA 4.0", ("CC-BY-NC-SA-4.0", True, True, False, True)),
         ("CC-BY-ND-3.0", ("CC-BY-ND-3.0", False, False, True, True)),
         ("CC0-1.0", ("CC0-1.0", False, False, False, True)),
+        ("Creative Commons Attribution license (reuse allowed)", ("CC-BY-3.0", False, False, False, True)),
         ("all rights reserved", ("all rights reserved", False, False, False, False)),
     ],
 )

@@ -30,7 +30,8 @@ class WebVideo(Adapter):
     `<video>.vtt`, `<video>.srt` or `<video>.<language>.vtt` is narration: a cue is a row, counted in `captions`.
     `<video>.csv` or `<video>.json` holds intervals as in the in-house format. The manifest's lines are no labels; a
     video that it lists and nobody has downloaded yet has no media (`surgsigma sources fetch`); a file that it does not
-    list is an error, since nobody knows its terms. Nothing may be released unless every licence is Creative Commons'.
+    list is an error, since nobody knows its terms. Each video may be released if its licence is Creative Commons' and
+    allows derivatives.
     """
 
     name = "web_video"
@@ -51,8 +52,9 @@ class WebVideo(Adapter):
         return found if found and _is_ours(root / MANIFEST) else None
 
     def terms(self, root: Path) -> Terms:
-        """The strictest of the videos' licences."""
-        licences = {stated_licence(name) for name in manifest(root)["licence"]}
+        """The strictest licence of the videos that may be released, or of all where none may."""
+        stated = {stated_licence(name) for name in manifest(root)["licence"]}
+        licences = {licence for licence in stated if _is_open(licence)} or stated
         names = sorted(licence.name for licence in licences)
         one = Licence(
             " and ".join(names),
@@ -100,8 +102,10 @@ class WebVideo(Adapter):
         return NativeLabels.concat(part for video in videos for part in _records(root, video))
 
     def remarks(self, root: Path, videos: list[NativeVideo]) -> list[tuple[str, str]]:
-        """What the csv files hold that is not read."""
-        return remarks(root, [file for one in videos for file in one.label_files])
+        """Lines of the manifest whose licence keeps them out of a public release, and what csv files hold unread."""
+        closed = [row for row in manifest(root).to_dicts() if not _is_open(stated_licence(row["licence"]))]
+        said = [("not_released", f"{MANIFEST}, line {row['line']}: {row['video']}, {row['licence']}") for row in closed]
+        return said + remarks(root, [file for one in videos for file in one.label_files])
 
 
 def manifest(root: Path) -> pl.DataFrame:
@@ -111,6 +115,10 @@ def manifest(root: Path) -> pl.DataFrame:
     require(rows, pl.col("video").is_first_distinct(), "a video that no other line has", "video")
     require(rows, ~pl.col("video").str.contains(r"[/\\]|^\."), "a file name without suffix, no path", "video")
     return require(rows, pl.col("url").str.contains(r"^https?://\S+$"), "an http(s) URL", "url")
+
+
+def _is_open(licence: Licence) -> bool:
+    return licence.redistribution and not licence.no_derivatives
 
 
 def _is_ours(path: Path) -> bool:
