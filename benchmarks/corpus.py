@@ -87,7 +87,7 @@ def _share(size: float, task: str) -> float:
 @cache
 def _vocabulary(source: str, kind: str) -> list[str]:
     procedure = {name: procedure for name, procedure, _ in _SOURCES}[source]
-    own = aliases(source, None, f"procedure/{procedure}")
+    own = aliases(source, None, [f"procedure/{procedure}"])
     named = own.filter(pl.col("concept_id").str.starts_with(f"{kind}/"))["concept_id"].unique().sort().to_list()
     return [name for name in named if not name.endswith(("/none", "/no_step"))]
 
@@ -205,8 +205,8 @@ def known_values() -> pl.DataFrame:
     """What verbatim values of the sources mean, as the pipeline hands it on."""
     return (
         pl.concat(
-            aliases(source, None, f"procedure/{procedure}").select(
-                pl.lit(source).alias("source"), "field", "raw_value", "concept_id"
+            aliases(source, None, [f"procedure/{procedure}"]).select(
+                pl.lit(source).alias("source"), "field", "raw_value", "concept_id", "procedure_types"
             )
             for source, procedure, _ in _SOURCES
         )
@@ -283,6 +283,7 @@ def facts(size: float) -> dict[str, pl.DataFrame]:
             video=pl.col("video_id"),
             listed_procedure=pl.col("procedure_id"),
             identity_rule=pl.lit("made up"),
+            may_be_released=pl.lit(True),
             label_rate=pl.lit(1.0),
             first_index=pl.lit(0),
             timed=pl.lit(True),

@@ -161,6 +161,7 @@ class Corpus(dg.ConfigurableResource):
                 listed.entry.dataset,
                 listed.entry.adapter.complete,
                 listed.entry.adapter.partial,
+                listed.entry.may_release(listed.native),
                 self.media_signature(listed),
             )
             for key, listed in listing.videos.items()
@@ -186,6 +187,7 @@ class Corpus(dg.ConfigurableResource):
             "identity_rule": rule,
             "stated_split": native.split,
             "licence": native.licence,
+            "may_be_released": entry.may_release(native),
             "label_rate": native.frame_rate,
             "first_index": native.first_index,
             "timed": native.timed,

@@ -42,6 +42,7 @@ class Outputs(dg.ConfigurableResource):
             corpus.lake.scan("reasoning"),
             corpus.lake.scan("scene_context"),
             corpus.lake.read("sources"),
+            corpus.lake.read("videos"),
             corpus.media_file,
             audience=corpus.config_.audience,
             boxes=corpus.config_.boxes,

@@ -217,6 +217,10 @@ def _check(entry: SourceEntry, found: dict[str, list[dict[str, Any]]]) -> None:
     ):
         if lacking:
             problem("warning", name, len(lacking), lacking[0])
+    remarks = entry.adapter.remarks(entry.root, videos)
+    for name in sorted({name for name, _ in remarks}):
+        examples = [example for one, example in remarks if one == name]
+        problem("warning", name, len(examples), examples[0])
     for name, apart in _clock_disagreements(entry, videos, labels).items():
         problem("warning", name, len(apart), apart[0])
     try:
@@ -224,8 +228,12 @@ def _check(entry: SourceEntry, found: dict[str, list[dict[str, Any]]]) -> None:
     except SourceError as error:
         known = known_values(entry, strict=False)  # raises again where it is not a concept alone that is wrong
         problem("error", "unknown_concept", 1, str(error))
-    named = {kind: labels[kind].with_columns(source=pl.lit(entry.name), video_id=pl.lit("")) for kind in NATIVE}
-    found["unmapped"] += unmapped_values(named, known).to_dicts()
+    kinds = pl.DataFrame(
+        [(video.video, video.procedure_type or entry.adapter.procedure_type) for video in videos],
+        schema={"video_id": pl.String, "procedure_type": pl.String}, orient="row",
+    )  # fmt: skip
+    named = {kind: labels[kind].with_columns(source=pl.lit(entry.name), video_id="video") for kind in NATIVE}
+    found["unmapped"] += unmapped_values(named, kinds, known).to_dicts()
 
 
 def _attributes(terms: Terms) -> list[str]:

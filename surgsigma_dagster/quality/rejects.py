@@ -45,13 +45,16 @@ def reject_rows(
     )
     identity = ("stage", "rule", "source", "video_id", "file", "locator", "raw_value", "reason", "frame_id")
     rows = said.with_columns(reject_id=hashed_id(*map(pl.col, identity)))
-    # One native row can break one rule twice (two identical rows): it counts, under one id.
-    return conform(
-        "rejects",
-        rows.group_by("reject_id", maintain_order=True).agg(
-            pl.all().exclude("reject_id", "n_rows").first(), pl.col("n_rows").sum()
-        ),
-    )
+    return once(conform("rejects", rows))
+
+
+def once(rejects: pl.DataFrame) -> pl.DataFrame:
+    """`rejects` with one row an id: a native row can break one rule twice, as the box and the mask of an annotation.
+
+    Its native rows count once, as in `sources.accounting`: the locator says which they are.
+    """
+    others = pl.all().exclude("reject_id", "n_rows").first()
+    return conform("rejects", rejects.group_by("reject_id").agg(others, pl.col("n_rows").max()))
 
 
 def unit_reject(

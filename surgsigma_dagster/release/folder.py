@@ -27,7 +27,7 @@ class Released:
 
     conversations: int
     media: int
-    held_back: Mapping[str, str]  # source → why
+    held_back: Mapping[str, str]  # source, or video of a source that is not → why
 
 
 def released_sources(sources: pl.DataFrame, audience: str) -> tuple[list[str], dict[str, str]]:
@@ -53,6 +53,7 @@ def write_release(
     reasoning: pl.LazyFrame,
     scenes: pl.LazyFrame,
     sources: pl.DataFrame,
+    videos: pl.DataFrame,
     resolve: Resolve,
     *,
     audience: str,
@@ -69,6 +70,11 @@ def write_release(
     release in place does not edit the data set.
     """
     names, held = released_sources(sources, audience)
+    if audience == "public":
+        closed = videos.filter(~pl.col("may_be_released") & pl.col("source").is_in(names))
+        reasons = closed.select("video_id", pl.format("no right to release it by its licence, {}", "licence"))
+        conversations = conversations.filter(~pl.col("video_id").is_in(closed["video_id"].implode()))
+        held |= dict(reasons.iter_rows())
     beside = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(beside, ignore_errors=True)
     (beside / "conversations").mkdir(parents=True)

@@ -211,7 +211,7 @@ def _sources(tables: Tables, names: Mapping[str, str]) -> list[dict[str, Any]]:
         .join(count("conversations", conversations=pl.len()), on="source", how="left")
         .with_columns(
             pl.col("videos", "videos_here", "frames", "frames_here", "labels", "conversations").fill_null(0),
-            procedure=_named("procedure_type", names),
+            procedure=_named("procedure_type", names).fill_null("several kinds of procedure"),
         )
         .sort("source")
         .collect()

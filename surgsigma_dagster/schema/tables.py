@@ -26,7 +26,7 @@ class Sources(dy.Schema):
     dataset = _text("Adapter that reads it")
     title = _text("Name of the dataset")
     specialty = _text("Clinical specialty")
-    procedure_type = _text("Concept id of the kind of procedure")
+    procedure_type = _maybe("Concept id of the kind of procedure; null where its videos are of several")
     licence = _text("SPDX-like licence name", min_length=1)
     licence_url = _maybe("Where the licence stands")
     non_commercial = dy.Bool(description="No commercial use")
@@ -49,6 +49,7 @@ class Videos(dy.Schema):
     stated_split = dy.Enum(SPLITS, nullable=True, description="Split that the source's own tree puts it in")
     procedure_type = _text("Concept id of the kind of procedure")
     licence = _maybe("Licence of this video, where it has its own")
+    may_be_released = dy.Bool(description="False: its own licence keeps it out of a public release of its source")
     label_rate = dy.Float64(min=0, description="Native frames a second, as the labels count them")
     first_index = dy.Int64(description="Native number of the first frame")
     timed = dy.Bool(description="False: its frames are numbered, their time is not known, and label_rate is nominal")
@@ -310,12 +311,13 @@ class Concepts(dy.Schema):
 
 
 class Aliases(dy.Schema):
-    """Which verbatim value of which source means which concept."""
+    """Which verbatim value of which source means which concept; the name of several only by the video's procedure."""
 
     source = _text("Source id", primary_key=True)
     field = _text("Section: phase, instrument, object, …", primary_key=True)
     raw_value = _text("Value as it stands in the files", primary_key=True)
-    concept_id = _text("Concept; ~ where the value says nothing")
+    concept_id = _text("Concept; ~ where the value says nothing", primary_key=True)
+    procedure_types = dy.List(dy.String(), description="Kinds of procedure whose videos mean that; empty: all")
 
 
 class AliasCoverage(dy.Schema):

@@ -10,7 +10,7 @@ import pkgutil
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -57,6 +57,8 @@ CC_BY_NC_SA = Licence(
 )
 
 
+# YouTube's name of its other licence, and of the deed that it links to.
+_OF_YOUTUBE = {"creative commons attribution license (reuse allowed)": "CC-BY-3.0"}
 _CC = re.compile(r"CC-BY(?P<nc>-NC)?(?P<end>-SA|-ND)?-(?P<version>\d\.\d)", re.IGNORECASE)
 
 
@@ -64,7 +66,7 @@ def stated_licence(name: str) -> Licence:
     """What a licence allows, by its SPDX name where that is Creative Commons'; else nothing of it may be released."""
     if name.upper() == "CC0-1.0":
         return Licence("CC0-1.0", "https://creativecommons.org/publicdomain/zero/1.0/")
-    found = _CC.fullmatch(name.strip().replace(" ", "-"))
+    found = _CC.fullmatch(_OF_YOUTUBE.get(name.strip().casefold(), name).strip().replace(" ", "-"))
     if not found:
         return Licence(name, redistribution=False)
     nc, end = (found["nc"] or "").upper(), (found["end"] or "").upper()
@@ -89,7 +91,12 @@ class Subject:
 
     title: str
     specialty: Specialty
-    procedure_type: str | None
+    procedure_types: tuple[str, ...]  # concept ids: every kind of procedure that its videos may show
+
+    @property
+    def procedure_type(self) -> str | None:
+        """The kind of procedure that all of its videos show, if they show but one."""
+        return self.procedure_types[0] if len(self.procedure_types) == 1 else None
 
 
 @dataclass(frozen=True)
@@ -173,6 +180,7 @@ class Adapter(ABC):
     complete: ClassVar[tuple[str, ...]] = ()  # kinds of concept of which a labelled frame's every visible one is named
     partial: ClassVar[bool] = False  # True: a frame's labels name some of what is visible, and no question asks for all
     timed: ClassVar[bool] = True  # of its labelled frames, as in `NativeVideo`
+    files_stand_alone: ClassVar[bool] = False  # each label file can be read without the video's others
     tested_on_real_files: ClassVar[bool] = False  # else on files written from the documented format
     signature: ClassVar[tuple[str, ...]]  # globs under the root, without **; one match is this dataset
     splits: ClassVar[Mapping[str, Split]] = {}  # where the tree says so: a pattern in a file's path, and its split
@@ -183,7 +191,7 @@ class Adapter(ABC):
 
     def subject(self, root: Path) -> Subject:
         """What the source at `root` shows; a format with a sidecar reads it."""
-        return Subject(self.title, self.specialty, self.procedure_type)
+        return Subject(self.title, self.specialty, (self.procedure_type,) if self.procedure_type else ())
 
     def detect(self, root: Path) -> str | None:
         """Evidence that `root` holds this dataset (one phrase for a person), or None."""
@@ -208,6 +216,10 @@ class Adapter(ABC):
     def defects(self, root: Path) -> pl.DataFrame:
         """Known defects of the release at `root`, with the columns `DEFECTS`; none is known unless a format says so."""
         return pl.DataFrame(schema=DEFECTS)
+
+    def remarks(self, root: Path, videos: list[NativeVideo]) -> list[tuple[str, str]]:
+        """What a person should know of how `videos` are read: problem and example, for `surgsigma sources check`."""
+        return []
 
     def listed(
         self,
@@ -269,10 +281,17 @@ def adapters() -> dict[str, Adapter]:
 def read_labels(
     adapter: Adapter, root: Path, videos: list[NativeVideo]
 ) -> list[tuple[list[NativeVideo], NativeLabels | SourceError]]:
-    """Labels of `videos`: all at once, or, where that fails, one by one, so that one bad file costs one video."""
+    """Labels of `videos`: all at once, or, where that fails, one by one, so that one bad file costs one video.
+
+    Where a format's files stand alone, it costs itself alone: narration that cannot be read takes no phases along.
+    """
     try:
         return [(videos, adapter.labels(root, videos))]
     except (SourceError, OSError) as error:
-        if len(videos) == 1:
+        if adapter.files_stand_alone and len(videos) == 1:
+            one_by_one = [replace(videos[0], label_files=(file,)) for file in videos[0].label_files]
+        else:
+            one_by_one = videos
+        if len(one_by_one) <= 1:
             return [(videos, unreadable(error, root) if isinstance(error, OSError) else error)]
-        return [part for video in videos for part in read_labels(adapter, root, [video])]
+        return [part for video in one_by_one for part in read_labels(adapter, root, [video])]

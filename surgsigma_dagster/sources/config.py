@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PrivateAttr, ValidationError, model_validator
 
-from surgsigma_dagster.sources.adapter import Adapter, Terms, adapter, adapters, stated_licence
+from surgsigma_dagster.sources.adapter import Adapter, NativeVideo, Terms, adapter, adapters, stated_licence
 from surgsigma_dagster.sources.bucket import is_bucket, mirror
 from surgsigma_dagster.sources.errors import SourceError
 
@@ -56,6 +56,14 @@ class SourceEntry(BaseModel):
         if self.may_be_released is not None:
             released = self.may_be_released
         return Terms(licence, terms.consent_scope, released, terms.consent_reference)
+
+    def may_release(self, video: NativeVideo) -> bool:
+        """Whether the video's own licence, where it has one, or else this entry lets a public release of the source
+        hold it. An entry grants no derivatives of what forbids them.
+        """
+        own = stated_licence(video.licence) if video.licence else None
+        granted = self.licence is not None or bool(self.may_be_released)
+        return own is None or ((own.redistribution or granted) and not own.no_derivatives)
 
 
 class ModelEntry(BaseModel):

@@ -7,7 +7,7 @@ import yaml
 
 from surgsigma_dagster.sources.adapter import Specialty
 from surgsigma_dagster.sources.errors import SourceError
-from surgsigma_dagster.sources.readers import TEXT, choice, entries, member, optional, text
+from surgsigma_dagster.sources.readers import TEXT, choice, composed, entries, member, optional, text
 
 SIDECAR = "source.yaml"
 KEYS = ("title", "specialty", "procedure_type", "licence", "consent", "may_be_released", "videos")
@@ -15,7 +15,7 @@ VIDEO_KEYS = ("patient", "procedure_type")
 
 
 def sidecar(root: Path, *, public: bool = False) -> dict[str, Any]:
-    """The checked source.yaml of `root`; every scalar is text.
+    """The checked source.yaml of `root`; every scalar is text, and names of videos are composed.
 
     A `public` source needs no consent. Raises `SourceError` with the line or the JSON pointer.
     """
@@ -39,7 +39,13 @@ def sidecar(root: Path, *, public: bool = False) -> dict[str, Any]:
         for key in VIDEO_KEYS:
             member(SIDECAR, video, key, optional(TEXT), pointer)
         _only(video, VIDEO_KEYS, pointer)
-    return value
+    return value | {"videos": {composed(name): video for name, video in (value.get("videos") or {}).items()}}
+
+
+def procedure_types(value: dict[str, Any]) -> tuple[str, ...]:
+    """Every kind of procedure that a sidecar states, of the source and of single videos."""
+    own = (video.get("procedure_type") for video in value["videos"].values())
+    return tuple(sorted({value["procedure_type"], *filter(None, own)}))
 
 
 def _only(value: dict[str, Any], keys: tuple[str, ...], pointer: str) -> None:

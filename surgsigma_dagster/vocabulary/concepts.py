@@ -3,7 +3,7 @@
 Belongs here: reading and checking `concepts/*.yaml` and `aliases/<dataset>.yaml`. Mapping records does not.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from surgsigma_dagster.sources.errors import SourceError
+from surgsigma_dagster.sources.readers.kinds import composed
 
 # What a label's field may mean: the kinds of concept allowed in each section of an alias file.
 FIELDS: dict[str, tuple[str, ...]] = {
@@ -116,15 +117,15 @@ class AliasFile(BaseModel):
     answer: dict[str, Meaning] = {}
 
     def entries(self) -> dict[tuple[str, str], str]:
-        """Concept id, or `NOTHING`, by field and verbatim value."""
-        return {(field, raw): found for field in FIELDS for raw, found in getattr(self, field).items()}
+        """Concept id, or `NOTHING`, by field and verbatim value, composed: as `harmonization.resolve` compares it."""
+        return {(field, composed(raw)): found for field in FIELDS for raw, found in getattr(self, field).items()}
 
 
 class _Verbatim(_Loader):
     """Every scalar stays the text it is (`No`, `1`, `0b1`), and a key that stands twice is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key) for key, _ in node.value]
+        keys = [composed(str(self.construct_object(key))) for key, _ in node.value]
         if twice := [key for key in keys if keys.count(key) > 1]:
             problem = f"key {twice[0]!r} stands twice"
             raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
@@ -166,7 +167,9 @@ def read_aliases(file: Traversable, strict: bool = True) -> AliasFile:
         expected = f"a known concept of kind {' or '.join(FIELDS[field])}"
         raise SourceError(file, f"{field}: {raw}", expected, f"{found}; and in other lines {also}" if also else found)
     for field, raw, _ in faults:
-        del getattr(aliases, field)[raw]
+        entries = getattr(aliases, field)
+        for spelled in [spelled for spelled in entries if composed(spelled) == raw]:
+            del entries[spelled]
     return aliases
 
 
@@ -216,14 +219,16 @@ def concepts() -> pl.DataFrame:
 
 
 def aliases(
-    dataset: str, extra: Path | None = None, procedure_type: str | None = None, *, strict: bool = True
+    dataset: str, extra: Path | None = None, procedure_types: Sequence[str] = (), *, strict: bool = True
 ) -> pl.DataFrame:
-    """What the verbatim values of `dataset` mean: dataset, field, raw_value, concept_id (or `NOTHING`), by_name.
+    """What the verbatim values of `dataset` mean.
 
+    Columns dataset, field, raw_value, concept_id (or `NOTHING`), by_name, procedure_types.
     `extra` is an alias file of a user: its entries come first. Where a file accepts concept names, every
     name, synonym and id that means one concept of the field's kinds is listed too, with `raw_value`
-    normalised and `by_name` true: it matches the normalised value, where no verbatim value does. Given
-    `procedure_type`, the phases and steps among them are those of that procedure.
+    normalised and `by_name` true: it matches the normalised value, where no verbatim value does. Given the
+    source's `procedure_types`, the phases and steps among them are those of these procedures, each for the videos of
+    its own kind alone, which the column `procedure_types` names; where it is empty, the video's kind does not matter.
     Raises `SourceError` naming file and key; unless `strict`, entries whose target is no concept are left out.
     """
     packaged = _packaged(dataset, strict)
@@ -232,31 +237,46 @@ def aliases(
         raise SourceError(extra, "dataset", dataset, own.dataset)
     entries = [(*key, concept_id, False) for key, concept_id in (packaged.entries() | own.entries()).items()]
     types = {"field": pl.String, "raw_value": pl.String, "concept_id": pl.String, "by_name": pl.Boolean}
-    listed = pl.DataFrame(entries, schema=types, orient="row")
+    everywhere = pl.lit([], pl.List(pl.String)).alias("procedure_types")
+    listed = pl.DataFrame(entries, schema=types, orient="row").with_columns(everywhere)
     if packaged.accept_concept_names or own.accept_concept_names:
-        accepted = _names(procedure_type).join(listed, on=["field", "raw_value"], how="anti")
+        accepted = _names(procedure_types).join(listed, on=["field", "raw_value"], how="anti")
         listed = pl.concat([listed, accepted])
     return listed.select(pl.lit(dataset).alias("dataset"), pl.all())
 
 
-def _names(procedure_type: str | None) -> pl.DataFrame:
-    """What concepts are called, by field and normalised; names of more than one concept are left out."""
-    called = [
-        (field, name, concept.id)
-        for concept in _concepts()
-        if procedure_type is None or concept.procedure_type in (None, procedure_type)
-        for field, kinds in FIELDS.items()
-        if concept.kind in kinds
-        for name in (concept.name, concept.id, *concept.synonyms)
-    ]
-    return (
-        pl.DataFrame(called, schema=["field", "raw_value", "concept_id"], orient="row")
-        .with_columns(normalised(pl.col("raw_value")))
+def _names(procedure_types: Sequence[str]) -> pl.DataFrame:
+    """What concepts are called, by field and normalised; names of more than one concept are left out.
+
+    A name is looked up among what one kind of procedure has; `procedure_types` says in which it is found, empty: all.
+    """
+    called = pl.DataFrame(
+        [
+            (field, name, concept.id, concept.procedure_type)
+            for concept in _concepts()
+            for field, kinds in FIELDS.items()
+            if concept.kind in kinds
+            for name in (concept.name, concept.id, *concept.synonyms)
+        ],
+        schema=dict.fromkeys(("field", "raw_value", "concept_id", "procedure_type"), pl.String),
+        orient="row",
+    ).with_columns(normalised(pl.col("raw_value")))
+    any_procedure = pl.col("procedure_type").is_null()
+    unambiguous = [
+        called.filter(pl.lit(True) if one is None else any_procedure | (pl.col("procedure_type") == one))
         .group_by("field", "raw_value")
         .agg(pl.col("concept_id").unique())
         .filter(pl.col("concept_id").list.len() == 1)
-        .select("field", "raw_value", pl.col("concept_id").list.first(), by_name=pl.lit(True))
-        .sort("field", "raw_value")
+        .select("field", "raw_value", pl.col("concept_id").list.first(), found_in=pl.lit(one, pl.String))
+        for one in procedure_types or (None,)
+    ]
+    everywhere = pl.col("found_in").len() == len(unambiguous)
+    return (
+        pl.concat(unambiguous)
+        .group_by("field", "raw_value", "concept_id")
+        .agg(procedure_types=pl.col("found_in").filter(~everywhere).sort())
+        .select("field", "raw_value", "concept_id", pl.lit(True).alias("by_name"), "procedure_types")
+        .sort("field", "raw_value", "concept_id")
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from surgsigma_dagster.keys import frame_id, hashed_id
-from surgsigma_dagster.quality.rejects import reject_rows
+from surgsigma_dagster.quality.rejects import once, reject_rows
 from surgsigma_dagster.schema.tables import FRAME_LABELS, LABELS, TABLES, conform, empty
 from surgsigma_dagster.sources.config import SourceEntry
 from surgsigma_dagster.sources.errors import SourceError
@@ -19,6 +19,7 @@ HARMONIZED = (*LABELS, "alias_coverage")
 UNMAPPED = "text"  # the field of values that are kept as they are and mean no concept
 _UNKNOWN, _NO_LABEL = "unmapped_value: no alias for", "no_label: the alias file says that nothing is meant by"
 _VALUE = ["source", "field", "raw_value"]
+_OF_VIDEO = ["video_id", "field", "raw_value"]
 _OWN = (
     "start_s",
     "end_s",
@@ -40,18 +41,18 @@ _OWN = (
 
 
 def known_values(entry: SourceEntry, *, strict: bool = True) -> pl.DataFrame:
-    """What the verbatim values of a source mean: source, field, raw_value, concept_id, by_name.
+    """What the verbatim values of a source mean: source, field, raw_value, concept_id, by_name, procedure_types.
 
-    Where it accepts concept names, phases and steps are those of its own procedure alone: "preparation" is one
+    Where it accepts concept names, phases and steps are those of the video's own procedure alone: "preparation" is one
     thing in a cholecystectomy and another in a gastric bypass. Raises `SourceError` for a faulty alias file; unless
     `strict`, entries whose target is no concept are left out.
     """
     try:
-        procedure_type = entry.adapter.subject(entry.root).procedure_type
+        procedure_types = entry.adapter.subject(entry.root).procedure_types
     except SourceError:
-        procedure_type = entry.adapter.procedure_type
-    return aliases(entry.dataset, entry.aliases, procedure_type, strict=strict).select(
-        pl.lit(entry.name).alias("source"), "field", "raw_value", "concept_id", "by_name"
+        procedure_types = ()
+    return aliases(entry.dataset, entry.aliases, procedure_types, strict=strict).select(
+        pl.lit(entry.name).alias("source"), "field", "raw_value", "concept_id", "by_name", "procedure_types"
     )
 
 
@@ -61,11 +62,13 @@ def harmonize(
     """Unified label tables, alias coverage and rejects of the videos that `native` speaks of.
 
     `native`: native records by kind, with `source` and `video_id`. `videos`: the `videos` table. `aliases`: of
-    these sources, with columns source, field, raw_value, concept_id, by_name.
+    these sources, as `known_values` gives them.
     """
     records = _with_fields(native)
-    coverage = resolve(verbatim_values(native), aliases)
-    found = coverage.select(*_VALUE, "concept_id").unique()
+    kinds = videos.select("video_id", "procedure_type")
+    values = verbatim_values(native).join(kinds, on="video_id", how="left")
+    coverage = resolve(values, aliases).drop("procedure_type")
+    found = coverage.select(*_OF_VIDEO, "concept_id")
     done: dict[str, pl.DataFrame] = {"alias_coverage": coverage}
     rejects = [
         reject_rows(native["rejects"], stage="ingestion", rule=pl.col("rule"), reason=pl.col("reason"),
@@ -94,23 +97,31 @@ def harmonize(
             )
             frame = frame.filter(pl.col("fault").is_null())
         done[kind] = _labels(kind, frame)
-    done["rejects"] = pl.concat(rejects)
+    done["rejects"] = once(pl.concat(rejects))
     return done
 
 
 def resolve(values: pl.DataFrame, aliases: pl.DataFrame) -> pl.DataFrame:
-    """`values` (source, field, raw_value, …) with `concept_id`, null where no alias says, `NOTHING` where one does.
+    """`values` (source, field, raw_value, procedure_type, …) with `concept_id`: null where no alias says, `NOTHING`
+    where one says that nothing is meant.
 
-    A verbatim alias wins. Sources that accept concept names (in-house ones) also match by the normalised name.
+    A verbatim alias wins. Sources that accept concept names (in-house ones) also match by the normalised name, which
+    may depend on the kind of procedure that the video shows.
     """
-    verbatim = aliases.filter(~pl.col("by_name")).select(*_VALUE, verbatim="concept_id")
-    named = aliases.filter("by_name").select(*_VALUE, named="concept_id").rename({"raw_value": "name"})
+    verbatim = (
+        aliases.filter(~pl.col("by_name")).select(*_VALUE, verbatim="concept_id").rename({"raw_value": "spelled"})
+    )
+    named = aliases.filter("by_name").explode("procedure_types").rename({"raw_value": "name"})
+    name, anywhere = ["source", "field", "name"], pl.col("procedure_types").is_null()
+    general = named.filter(anywhere).select(*name, general="concept_id")
+    special = named.filter(~anywhere).select(*name, procedure_type="procedure_types", special="concept_id")
     return (
-        values.join(verbatim, on=_VALUE, how="left")
-        .with_columns(name=normalised(pl.col("raw_value")))
-        .join(named, on=["source", "field", "name"], how="left")
-        .with_columns(concept_id=pl.coalesce("verbatim", "named"))
-        .drop("verbatim", "named", "name")
+        values.with_columns(spelled=pl.col("raw_value").str.normalize("NFC"), name=normalised(pl.col("raw_value")))
+        .join(verbatim, on=["source", "field", "spelled"], how="left")
+        .join(general, on=name, how="left")
+        .join(special, on=[*name, "procedure_type"], how="left")
+        .with_columns(concept_id=pl.coalesce("verbatim", "general", "special"))
+        .drop("verbatim", "general", "special", "name", "spelled")
     )
 
 
@@ -133,13 +144,15 @@ def verbatim_values(native: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     return _spoken(native).group_by("source", "video_id", "field", "raw_value").agg(pl.col("n_rows").sum())
 
 
-def unmapped_values(native: Mapping[str, pl.DataFrame], aliases: pl.DataFrame) -> pl.DataFrame:
+def unmapped_values(native: Mapping[str, pl.DataFrame], videos: pl.DataFrame, aliases: pl.DataFrame) -> pl.DataFrame:
     """The verbatim values that `aliases` do not know: source, field, raw_value, n_rows, the most frequent first.
 
-    A native row counts once, whatever records are made of it: a box, a presence and a triplet share their place.
+    `videos`: video_id, procedure_type. A native row counts once, whatever records are made of it: a box, a presence
+    and a triplet share their place.
     """
-    values = resolve(verbatim_values(native).select(_VALUE).unique(), aliases).filter(pl.col("concept_id").is_null())
-    places = _spoken(native, "file", "locator", "frame_index").join(values, on=_VALUE, how="semi")
+    values = resolve(verbatim_values(native).join(videos, on="video_id", how="left"), aliases)
+    unknown = values.filter(pl.col("concept_id").is_null())
+    places = _spoken(native, "file", "locator", "frame_index").join(unknown, on=_OF_VIDEO, how="semi")
     return (
         places.group_by(*_VALUE, "file", "locator", "frame_index")
         .agg(pl.col("n_rows").max())
@@ -165,16 +178,16 @@ def _spoken(native: Mapping[str, pl.DataFrame], *more: str) -> pl.DataFrame:
 
 
 def _with_concepts(frame: pl.DataFrame, kind: str, found: pl.DataFrame) -> pl.DataFrame:
-    frame = frame.join(found, on=_VALUE, how="left", maintain_order="left")
+    frame = frame.join(found, on=_OF_VIDEO, how="left", maintain_order="left")
     if kind == "triplets":
         for field in ("verb", "target"):
             frame = frame.join(
                 found.filter(pl.col("field") == field).select(
-                    "source",
+                    "video_id",
                     pl.col("raw_value").alias(f"raw_{field}"),
                     pl.col("concept_id").alias(f"{field}_concept_id"),
                 ),
-                on=["source", f"raw_{field}"],
+                on=["video_id", f"raw_{field}"],
                 how="left",
                 maintain_order="left",
             )  # fmt: skip

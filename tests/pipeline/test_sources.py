@@ -308,3 +308,38 @@ def test_a_bucket_that_cannot_be_listed_is_an_error_and_not_an_empty_source(buck
         mirror(f"{bucket}/nothing_here", tmp_path / "mirror")
     with pytest.raises(SourceError, match=r"found none|can be listed"):
         mirror("s3://no-such-bucket-anywhere/x", tmp_path / "mirror")
+
+
+# Web video
+
+
+def test_web_videos_of_several_procedures_are_released(tmp_path: Path) -> None:
+    lines = ["video,url,licence,channel,title,procedure_type"]
+    for name, kind, turn in (("chole", "cholecystectomy", ()), ("bypass", "gastric_bypass", ("-vf", "hflip"))):
+        (tmp_path / "web").mkdir(exist_ok=True)
+        footage(tmp_path / f"web/{name}.mp4", 250, *turn)
+        (tmp_path / f"web/{name}.csv").write_text("start,end,track,label\n0,9.5,phase,preparation\n")
+        lines.append(f"{name},https://example.org/{name},CC-BY-4.0,OR channel,A {name},procedure/{kind}")
+    footage(tmp_path / "web/closed.mp4", 250, "-vf", "vflip,negate")
+    (tmp_path / "web/closed.csv").write_text("start;end;track;label\n0,0;9,5;phase;Calot triangle dissection\n")
+    lines.append("closed,https://example.org/closed,youtube,OR channel,Closed,procedure/cholecystectomy")
+    (tmp_path / "web/manifest.csv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "sources.yaml").write_text("sources:\n  - {name: web, dataset: web_video, root: web}\n")
+    assert built(tmp_path / "sources.yaml", tmp_path / "home")["success"]
+    with duckdb.connect(str(tmp_path / "home/surgsigma.duckdb"), read_only=True) as connection:
+        said = connection.execute(
+            "SELECT video_id, i.concept_id, a.procedure_types, s.procedure_type FROM intervals i "
+            "JOIN aliases a USING (source, concept_id) JOIN sources s USING (source) "
+            "WHERE a.raw_value = 'preparation' AND field = 'phase' ORDER BY ALL"
+        ).fetchall()
+    assert said == [
+        (f"web/{name}", f"phase/{kind}/preparation", [f"procedure/{kind}"], None)
+        for name, kind in (("bypass", "gastric_bypass"), ("chole", "cholecystectomy"))
+    ]
+    released = json.loads((tmp_path / "home/release/manifest.json").read_text())
+    assert {source["source"] for source in released["sources"]} == {"web"}
+    assert sum(released["conversations"].values()) > 0
+    assert released["held_back"] == {"web/closed": "no right to release it by its licence, youtube"}
+    said = "".join(path.read_text() for path in (tmp_path / "home/release/conversations").glob("*.jsonl"))
+    assert ("web/chole" in said, "web/bypass" in said, "closed" in said) == (True, True, False)
+    assert not list((tmp_path / "home/release").rglob("*closed*"))

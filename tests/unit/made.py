@@ -140,8 +140,7 @@ def joined(*parts: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
 @cache
 def known(source: str, dataset: str) -> pl.DataFrame:
     """Aliases of a source as the pipeline hands them on."""
-    found = aliases(dataset, None, CHOLECYSTECTOMY)
-    return found.select(pl.lit(source).alias("source"), "field", "raw_value", "concept_id", "by_name")
+    return aliases(dataset, None, (CHOLECYSTECTOMY,)).select(pl.lit(source).alias("source"), pl.exclude("dataset"))
 
 
 def video_row(source: str, video: str, dataset: str, size: tuple[int, int] | None = (100, 50)) -> Row:
@@ -149,7 +148,7 @@ def video_row(source: str, video: str, dataset: str, size: tuple[int, int] | Non
     return {
         "video_id": f"{source}/{video}", "source": source, "video": video, "media": "video", "status": "available",
         "listed_procedure": procedure_of(source, dataset, listed)[0], "identity_rule": "one video, one procedure",
-        "procedure_type": CHOLECYSTECTOMY, "label_rate": 25.0, "first_index": 0, "timed": True,
+        "procedure_type": CHOLECYSTECTOMY, "may_be_released": True, "label_rate": 25.0, "first_index": 0, "timed": True,
         "width": size and size[0], "height": size and size[1], "duration_s": 100.0, "complete": [], "partial": False,
     }  # fmt: skip
 

@@ -4,10 +4,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
+from surgsigma_dagster.schema.native import NATIVE
+from surgsigma_dagster.schema.tables import TABLES
 from surgsigma_dagster.sources.accounting import native_rows
 from surgsigma_dagster.sources.adapter import NativeLabels, adapters
+from surgsigma_dagster.sources.config import SourceEntry
+from surgsigma_dagster.vocabulary.harmonization import harmonize, known_values
 
 LABELS = Path(__file__).resolve().parents[3] / "shared" / "labels"
 
@@ -21,6 +26,18 @@ def real(folder: str) -> pytest.MarkDecorator:
 def read(adapter: str, root: Path) -> NativeLabels:
     found = adapters()[adapter]
     return found.labels(root, found.videos(root))
+
+
+def unified(entry: SourceEntry) -> dict[str, pl.DataFrame]:
+    """The label tables of a source whose images are 16 x 16."""
+    listed, labels = entry.adapter.videos(entry.root), read(entry.dataset, entry.root)
+    video_id = pl.concat_str(pl.lit(f"{entry.name}/"), "video").alias("video_id")
+    native = {kind: labels[kind].with_columns(pl.lit(entry.name).alias("source"), video_id) for kind in NATIVE}
+    rows = [(f"{entry.name}/{one.video}", one.procedure_type, 16, 16) for one in listed]
+    schema = {
+        name: TABLES["videos"].columns()[name].dtype for name in ("video_id", "procedure_type", "width", "height")
+    }
+    return harmonize(native, pl.DataFrame(rows, schema=schema, orient="row"), known_values(entry))
 
 
 def counted(labels: NativeLabels) -> dict[str, tuple[int, int]]:

@@ -3,16 +3,13 @@
 import json
 from pathlib import Path
 
-import polars as pl
 import pytest
 
-from surgsigma_dagster.schema.native import NATIVE
 from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.sources.config import SourceEntry
 from surgsigma_dagster.sources.errors import SourceError
-from surgsigma_dagster.vocabulary.harmonization import harmonize, known_values
 
-from .native import put, read, rules
+from .native import put, read, rules, unified
 from .native_specialties import COCO_SIDECAR, blocks, coco, picture
 
 FILE = "annotations/train.json"
@@ -35,18 +32,17 @@ def test_the_folder_is_the_video_or_else_the_file_and_the_image_id_is_the_frame(
 
 def test_categories_are_concepts_by_name_and_two_polygons_stay_two_masks(tmp_path: Path) -> None:
     coco(tmp_path)
-    entry = SourceEntry(name="ours", dataset="coco", root=tmp_path)
-    labels = read("coco", tmp_path)
-    sourced = [pl.lit("ours").alias("source"), pl.concat_str(pl.lit("ours/"), "video").alias("video_id")]
-    native = {kind: labels[kind].with_columns(sourced) for kind in NATIVE}
-    videos = pl.DataFrame(
-        {"video_id": ["ours/op_1", "ours/train"], "width": [16, 16], "height": [16, 16]},
-        schema_overrides={"width": pl.Int64, "height": pl.Int64},
-    )
-    done = harmonize(native, videos, known_values(entry))
+    done = unified(SourceEntry(name="ours", dataset="coco", root=tmp_path))
     assert set(done["boxes"]["concept_id"]) == {"tissue/seminal_vesicles", "instrument/grasper"}
     assert [len(polygon) for polygon in done["masks"]["polygon"]] == [6, 6]
     assert done["rejects"].is_empty()
+
+
+def test_an_annotation_without_a_concept_is_one_reject_though_it_has_a_box_and_two_polygons(tmp_path: Path) -> None:
+    coco(tmp_path)
+    put(tmp_path, FILE, (tmp_path / FILE).read_text().replace("Seminal-Vesicles", "Haken"))
+    rejects = unified(SourceEntry(name="ours", dataset="coco", root=tmp_path))["rejects"]
+    assert rejects.select("locator", "raw_value", "n_rows").rows() == [("/annotations/0", "Haken", 1)]
 
 
 def test_public_data_needs_no_consent_and_nothing_leaves_unless_it_says_so(tmp_path: Path) -> None:

@@ -1,13 +1,15 @@
 """In-house data: consent, time formats, and bad rows that do not stop the good ones."""
 
+import unicodedata
 from pathlib import Path
 
 import pytest
 
 from surgsigma_dagster.sources.adapter import adapters
+from surgsigma_dagster.sources.config import SourceEntry
 from surgsigma_dagster.sources.errors import SourceError
 
-from .native import put, read
+from .native import put, read, unified
 from .native_specialties import in_house
 
 ADAPTER = adapters()["in_house"]
@@ -146,9 +148,93 @@ def test_a_sidecar_that_leaves_something_unclear_is_an_error_at_its_key(
     assert (error.value.file, error.value.place) == ("source.yaml", place)
 
 
-def test_a_table_with_another_header_stops_with_what_it_should_be(tmp_path: Path) -> None:
+def test_a_table_without_one_of_the_columns_stops_with_what_they_should_be(tmp_path: Path) -> None:
     in_house(tmp_path)
-    put(tmp_path, "2024/a1.csv", "start;end;track;label\n1;2;phase;a\n")
+    put(tmp_path, "2024/a1.csv", "start;end;label\n1;2;a\n")
     with pytest.raises(SourceError) as error:
         read("in_house", tmp_path)
-    assert (error.value.place, error.value.expected) == ("line 1", "the header 'start,end,track,label'")
+    assert (error.value.place, error.value.expected) == ("line 1", "a header with the columns start, end, track, label")
+    put(tmp_path, "2024/a1.csv", "start,from,end,track,label\n1,2,3,phase,a\n")
+    with pytest.raises(SourceError, match=r"2024/a1\.csv, line 1: expected one column start"):
+        read("in_house", tmp_path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ["start;end;track;label", "0,0;5,5;phase;Präparation", "0:00:05,500;12,25;PHASE;Clip", ";;;"],
+        ["Start time\tEnd_Time\tTrack\tLabel", "0\t5.5\tphase\tPräparation", "0:00:05.500\t12.25\tPhase\tClip"],
+        ["label,comment,to,from,track", "Präparation,ok,5.5,0,phase", 'Clip,"a, b",12.25,5.5,phase', ",,,,"],
+    ],
+    ids=["semicolons", "tabs", "order"],
+)
+def test_a_table_is_read_as_a_spreadsheet_wrote_it(rows: list[str], end: str, encoding: str, tmp_path: Path) -> None:
+    in_house(tmp_path)
+    put(tmp_path, "2024/a1.csv", (end.join(rows) + end).encode(encoding))
+    labels = read("in_house", tmp_path)
+    assert labels["intervals"].select("field", "raw_value", "start_s", "end_s", "locator").rows() == [
+        ("phase", "Präparation", 0.0, 5.5, "line 2"),
+        ("phase", "Clip", 5.5, 12.25, "line 3"),
+    ]
+    assert labels["rejects"].is_empty()
+    said = dict(ADAPTER.remarks(tmp_path, ADAPTER.videos(tmp_path)))
+    assert said.get("encoding") == ("2024/a1.csv: no UTF-8, read as Windows-1252" if encoding == "cp1252" else None)
+    assert said.get("ignored_columns") == ("2024/a1.csv, line 1: comment" if "comment" in rows[0] else None)
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "times", "read_as"),
+    [
+        (";", ["1,234", "2"], None),  # a second and a bit, or twenty minutes
+        ("\t", ["1,234", "2"], None),
+        (";", ["1.234", "2"], None),
+        (";", ["1,234", "2,5"], (1.234, 2.5)),
+        (";", ["1.234", "2.5"], (1.234, 2.5)),
+        (";", ["1.234", "2000,5"], None),
+        (";", ["1.234,5", "2000"], None),
+        (",", ["1.234", "2"], (1.234, 2.0)),
+        (",", ['"1,234"', "2"], None),
+    ],
+)
+def test_what_may_be_a_thousand_is_no_time(
+    delimiter: str, times: list[str], read_as: tuple[float, float] | None, tmp_path: Path
+) -> None:
+    in_house(tmp_path)
+    rows = [("start", "end", "track", "label"), (*times, "phase", "a")]
+    put(tmp_path, "2024/a1.csv", "\n".join(map(delimiter.join, rows)))
+    labels = read("in_house", tmp_path)
+    assert labels["intervals"].select("start_s", "end_s").rows() == ([read_as] if read_as else [])
+    for reject in labels["rejects"].to_dicts():
+        assert reject["rule"] == "unreadable_time"
+        assert times[0].strip('"') in reject["reason"]
+
+
+@pytest.mark.parametrize("line", ['1;2;phase;"a', "1;2;phase;a;b", '1;2;phase;"a" b'])
+def test_a_line_that_is_no_row_stops_with_its_number(line: str, tmp_path: Path) -> None:
+    in_house(tmp_path)
+    put(tmp_path, "2024/a1.csv", f'start;end;track;label\n0;1;phase;a\n{line}\n5;6;phase;b"\n')
+    with pytest.raises(SourceError, match=r"2024/a1\.csv, line 3: expected 4 cells between semicolons"):
+        read("in_house", tmp_path)
+
+
+@pytest.mark.parametrize("on_disk", ["NFC", "NFD"])
+@pytest.mark.parametrize("stated", ["NFC", "NFD"])
+def test_names_that_look_alike_are_alike_however_they_are_composed(on_disk: str, stated: str, tmp_path: Path) -> None:
+    file, name = unicodedata.normalize(on_disk, "Müller"), unicodedata.normalize(stated, "Müller")
+    in_house(tmp_path)
+    edit(tmp_path, "  a1:", f"  {name}:")
+    put(tmp_path, f"{file}.mp4", b"")
+    label = unicodedata.normalize(on_disk, "Präparation")
+    put(tmp_path, f"{name}.csv", f"start,end,track,label\n0,5,phase,{label}\n")
+    prepared = unicodedata.normalize(stated, "Präparation")
+    aliases = put(
+        tmp_path, "names.yaml",
+        f"dataset: in_house\nversion: 1\nphase: {{{prepared}: phase/cholecystectomy/preparation}}\n",
+    )  # fmt: skip
+    (one,) = [video for video in ADAPTER.videos(tmp_path) if video.path == f"{file}.mp4"]
+    assert (one.video, one.patient, one.label_files) == ("Müller", "007", (f"{name}.csv",))
+    made = unified(SourceEntry(name="ours", dataset="in_house", root=tmp_path, aliases=aliases))["intervals"]
+    found = made.filter(raw_value=label).select("video_id", "concept_id")
+    assert found.rows() == [("ours/Müller", "phase/cholecystectomy/preparation")]

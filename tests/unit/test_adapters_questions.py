@@ -86,7 +86,7 @@ def test_the_flat_folder_is_of_endovis_2017_and_shares_no_operation_with_2018(tm
     ]
     labels = read("endovis_vqla", tmp_path)
     assert labels["images"].select("video", "frame_index").rows() == [("17_seq_1", 0), ("instrument_dataset_2", 4)]
-    known = aliases("endovis_vqla", None, None)["raw_value"]
+    known = aliases("endovis_vqla")["raw_value"]
     assert set(labels["boxes"]["raw_value"]) <= set(known)
 
 

@@ -100,7 +100,10 @@ def rows_in_json(file: str, value: Any) -> int:
 
 def rows_in(name: str, path: Path) -> int:
     """Native rows of a label file, counted without the readers."""
-    content = path.read_bytes().decode("utf-8-sig")
+    try:
+        content = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError:  # an error everywhere but in tables that are kept by hand
+        content = path.read_bytes().decode("cp1252")
     if path.suffix == ".xml":
         return len(ElementTree.fromstring(content).findall("object"))
     if path.suffix == ".json":

@@ -35,7 +35,7 @@ def released(
     tables = tables or corpus()
     return write_release(
         folder, tables["conversations"].lazy(), tables["reasoning"].lazy(), tables["scene_context"].lazy(),
-        tables["sources"],
+        tables["sources"], tables["videos"],
         lambda source, root, path: lake / path, audience=audience, build={"seed": 7},
     )  # fmt: skip
 
@@ -46,6 +46,11 @@ def lines(folder: Path) -> list[dict[str, Any]]:
         for file in sorted((folder / "conversations").glob("*.jsonl"))
         for line in file.read_text().splitlines()
     ]
+
+
+def lines_of(folder: Path, lake: Path, audience: str, tables: dict[str, pl.DataFrame]) -> list[dict[str, Any]]:
+    released(folder, lake, audience, tables)
+    return lines(folder)
 
 
 def manifest(folder: Path) -> dict[str, Any]:
@@ -124,24 +129,39 @@ def test_neither_shards_nor_stretches_change_a_byte(tmp_path: Path, monkeypatch:
         tmp_path / "parts", pl.scan_parquet(tmp_path / "*.parquet"), reasoning.lazy(),
         corpus()["scene_context"].lazy(),
     )  # fmt: skip
-    for lines_of in (tmp_path / "whole").glob("*.jsonl"):
-        assert lines_of.read_bytes() == (tmp_path / "parts" / lines_of.name).read_bytes()
+    for file in (tmp_path / "whole").glob("*.jsonl"):
+        assert file.read_bytes() == (tmp_path / "parts" / file.name).read_bytes()
 
 
 def test_only_what_was_drawn_is_released(lake: Path, tmp_path: Path) -> None:
     kept = corpus()["conversations"].filter(pl.col("task") == "phase_recognition").select("conversation_id")
     write_release(
         tmp_path / "out", corpus()["conversations"].lazy(), corpus()["reasoning"].lazy(),
-        corpus()["scene_context"].lazy(), corpus()["sources"], lambda source, root, path: lake / path,
+        corpus()["scene_context"].lazy(), corpus()["sources"], corpus()["videos"],
+        lambda source, root, path: lake / path,
         audience="internal", build={}, kept_ids=kept.lazy(),
     )  # fmt: skip
     assert {line["id"] for line in lines(tmp_path / "out")} == set(kept["conversation_id"])
 
 
+def test_a_video_whose_own_licence_forbids_it_is_in_no_public_release(lake: Path, tmp_path: Path) -> None:
+    closed = pl.col("video_id") == "cholect50/VID01"
+    videos = corpus()["videos"].with_columns(may_be_released=~closed, licence=pl.lit("youtube"))
+    tables = corpus() | {"videos": videos}
+    assert any("/cholect50/VID01/" in line["id"] for line in lines_of(tmp_path / "home", lake, "internal", tables))
+    told = lines_of(tmp_path / "out", lake, "public", tables)
+    assert told
+    assert not any("VID01" in json.dumps(line) for line in told)
+    assert not list((tmp_path / "out").rglob("*VID01*"))
+    held = manifest(tmp_path / "out")["held_back"]
+    assert held["cholect50/VID01"] == "no right to release it by its licence, youtube"
+
+
 def test_a_release_says_its_units(lake: Path, tmp_path: Path) -> None:
     write_release(
         tmp_path / "out", corpus()["conversations"].lazy(), corpus()["reasoning"].lazy(),
-        corpus()["scene_context"].lazy(), corpus()["sources"], lambda source, root, path: lake / path,
+        corpus()["scene_context"].lazy(), corpus()["sources"], corpus()["videos"],
+        lambda source, root, path: lake / path,
         audience="internal", build={}, boxes="thousand",
     )  # fmt: skip
     assert manifest(tmp_path / "out")["boxes"] == "thousand"

@@ -249,7 +249,7 @@ def test_a_faulty_concept_is_turned_down_naming_file_and_id(tmp_path: Path, seco
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_a_value_means_one_concept(dataset: str) -> None:
     listed = aliases(dataset)
-    assert listed.columns == ["dataset", "field", "raw_value", "concept_id", "by_name"]
+    assert listed.columns == ["dataset", "field", "raw_value", "concept_id", "by_name", "procedure_types"]
     assert not listed.select("field", "raw_value").is_duplicated().any()
 
 
@@ -270,11 +270,15 @@ def test_every_article_fits_its_name() -> None:
     assert (table["article"] == "an").equals(vowel)
 
 
-def test_a_phase_that_several_procedures_have_is_that_of_the_source() -> None:
-    def preparation(procedure_type: str | None) -> list[str]:
-        known = aliases("in_house", procedure_type=procedure_type)
-        return known.filter(field="phase", raw_value="preparation")["concept_id"].to_list()
+def test_a_phase_that_several_procedures_have_is_that_of_the_source_or_else_of_the_video() -> None:
+    def preparation(*procedure_types: str) -> dict[str, list[str]]:
+        known = aliases("in_house", procedure_types=procedure_types)
+        return dict(known.filter(field="phase", raw_value="preparation").select("concept_id", "procedure_types").rows())
 
-    assert preparation("procedure/cholecystectomy") == ["phase/cholecystectomy/preparation"]
-    assert preparation("procedure/gastric_bypass") == ["phase/gastric_bypass/preparation"]
-    assert preparation(None) == []
+    chole, bypass = "procedure/cholecystectomy", "procedure/gastric_bypass"
+    assert preparation(chole) == {"phase/cholecystectomy/preparation": []}
+    assert preparation(bypass) == {"phase/gastric_bypass/preparation": []}
+    assert preparation(chole, bypass) == {
+        "phase/cholecystectomy/preparation": [chole], "phase/gastric_bypass/preparation": [bypass],
+    }  # fmt: skip
+    assert preparation() == {}

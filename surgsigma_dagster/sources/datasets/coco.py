@@ -16,9 +16,9 @@ from surgsigma_dagster.sources.adapter import (
     Terms,
 )
 from surgsigma_dagster.sources.errors import SourceError
-from surgsigma_dagster.sources.readers import INTEGER, coco, repeats, require
+from surgsigma_dagster.sources.readers import INTEGER, coco, composed, repeats, require
 from surgsigma_dagster.sources.readers.mask_images import SEGMENTATION, coco_masks
-from surgsigma_dagster.sources.sidecar import SIDECAR, sidecar
+from surgsigma_dagster.sources.sidecar import SIDECAR, procedure_types, sidecar
 
 PLACES = ("annotations/*.json", "*.json")
 FOLDERS = ("", "images/")
@@ -63,7 +63,7 @@ class CocoFolder(Adapter):
     def subject(self, root: Path) -> Subject:
         """Title, specialty and procedure type as source.yaml states them."""
         value = sidecar(root, public=True)
-        return Subject(value["title"], value["specialty"], value["procedure_type"])
+        return Subject(value["title"], value["specialty"], procedure_types(value))
 
     def videos(self, root: Path) -> list[NativeVideo]:
         """Folders of images."""
@@ -78,14 +78,14 @@ class CocoFolder(Adapter):
             ):
                 media.setdefault(video, [PurePosixPath(path).parent.as_posix()])
         videos = self.listed(root, labels, media, "images", frame_rate=1.0)
-        stated = value.get("videos") or {}
-        if unknown := stated.keys() - {video.video for video in videos}:
+        stated = value["videos"]
+        if unknown := stated.keys() - {composed(video.video) for video in videos}:
             raise SourceError(SIDECAR, "/videos", "folders of the images", sorted(unknown))
         return [
             replace(
                 video,
-                procedure_type=stated.get(video.video, {}).get("procedure_type", value["procedure_type"]),
-                patient=stated.get(video.video, {}).get("patient"),
+                procedure_type=stated.get(composed(video.video), {}).get("procedure_type", value["procedure_type"]),
+                patient=stated.get(composed(video.video), {}).get("patient"),
             )
             for video in videos
         ]

@@ -1,6 +1,5 @@
 """In-house data: a folder of videos, a csv or JSON list of intervals beside each, and a source.yaml about them."""
 
-from codecs import BOM_UTF8
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.sources.readers import (
     NUMBER,
     TEXT,
-    Kind,
+    composed,
     document,
     entries,
     in_order,
@@ -29,23 +28,29 @@ from surgsigma_dagster.sources.readers import (
     records,
     reject,
     seconds,
-    table,
 )
-from surgsigma_dagster.sources.sidecar import SIDECAR, sidecar
+from surgsigma_dagster.sources.readers.spreadsheets import has_columns, sheet, with_points
+from surgsigma_dagster.sources.sidecar import SIDECAR, procedure_types, sidecar
 
 LABELS = (".csv", ".json")
 MEDIA = (".mp4", ".mov", ".mkv", ".avi")
 CELL = replace(TEXT, expected="text or a number", holds=lambda value: TEXT.holds(value) or NUMBER.holds(value))
-COLUMNS = ("start", "end", "track", "label")
+COLUMNS: dict[str, tuple[str, ...]] = {  # and other names of the same in a header
+    "start": ("start time", "start s", "start (s)", "from"),
+    "end": ("end time", "end s", "end (s)", "to"),
+    "track": (),
+    "label": (),
+}
 TRACKS = ("phase", "step", "action", "event")
 
 
 class InHouse(Adapter):
     """`<stem>.mp4` (mov, mkv, avi) anywhere under the root, beside it `<stem>.csv`: start, end, track, label.
 
-    `<stem>.json` may stand instead: a list of objects with those keys. Times are seconds or H:MM:SS(.mmm). A csv line
-    or an object is a row, counted in `intervals` or `rejects`. Rows of different tracks may overlap; in one track, a
-    row that starts before an earlier one ends is rejected. Boxes and masks are the `coco` format's.
+    The csv is read as spreadsheets write it (`readers.spreadsheets`). `<stem>.json` may stand instead: a list of
+    objects with those keys. Times are seconds or H:MM:SS(.mmm). A csv line or an object is a row, counted in
+    `intervals` or `rejects`. Rows of different tracks may overlap; in one track, a row that starts before an earlier
+    one ends is rejected. Boxes and masks are the `coco` format's.
     source.yaml states title, specialty, procedure type, licence and consent; unless it says otherwise nothing
     may be released.
     """
@@ -78,19 +83,21 @@ class InHouse(Adapter):
     def subject(self, root: Path) -> Subject:
         """Title, specialty and procedure type as source.yaml states them."""
         value = sidecar(root)
-        return Subject(value["title"], value["specialty"], value["procedure_type"])
+        return Subject(value["title"], value["specialty"], procedure_types(value))
 
     def videos(self, root: Path) -> list[NativeVideo]:
         """Every video file, and every csv with our header whose video is missing, by name without suffix."""
         value = sidecar(root)
         files = sorted(path for path in root.rglob("*.*") if not path.name.startswith("."))
         media = _by_stem(root, (path for path in files if path.suffix.lower() in MEDIA))
-        beside = {root / Path(file).with_suffix("") for file in media.values()}
+        beside = {composed(str(root / Path(file).with_suffix(""))) for file in media.values()}
         tables = (path for path in files if path.suffix.lower() in LABELS)
-        labels = _by_stem(root, (path for path in tables if path.with_suffix("") in beside or _is_ours(path)))
+        labels = _by_stem(
+            root, (path for path in tables if composed(str(path.with_suffix(""))) in beside or _is_ours(path))
+        )
         if not media and not labels:
             raise SourceError(root, "", f"a video ({', '.join(MEDIA)})", "none")
-        stated = value.get("videos") or {}
+        stated = value["videos"]
         if unknown := stated.keys() - media.keys() - labels.keys():
             raise SourceError(SIDECAR, "/videos", "names of videos in this folder", sorted(unknown))
         return [
@@ -110,15 +117,41 @@ class InHouse(Adapter):
         """Intervals; the bad rows of a file do not stop the good ones."""
         return NativeLabels.concat(intervals(root, [(one.video, file) for one in videos for file in one.label_files]))
 
+    def remarks(self, root: Path, videos: list[NativeVideo]) -> list[tuple[str, str]]:
+        """Columns that are not read, and files in another encoding."""
+        return remarks(root, [file for one in videos for file in one.label_files])
+
 
 def intervals(root: Path, files: list[tuple[str, str]]) -> list[dict[str, pl.DataFrame]]:
     """Records of csv and JSON files of intervals, given as (video, file)."""
-    cells: dict[str, Kind] = {name: optional(TEXT) for name in COLUMNS}
     rows = [
-        _listed(root, file, video) if file.lower().endswith(".json") else on_lines(table(root, file, cells), video)
+        _listed(root, file, video) if file.lower().endswith(".json") else _tabled(root, file, video)
         for video, file in files
     ]
     return _judged(pl.concat(rows, how="diagonal")) if rows else []
+
+
+def remarks(root: Path, files: Iterable[str]) -> list[tuple[str, str]]:
+    """What csv files hold that is not read, and which are no UTF-8; those that cannot be read are told elsewhere."""
+    said = []
+    for file in files:
+        if file.lower().endswith(".csv"):
+            try:
+                found = sheet(root, file, COLUMNS)
+            except SourceError:
+                continue
+            if found.ignored:
+                said.append(("ignored_columns", f"{file}, line 1: {', '.join(found.ignored)}"))
+            if found.encoding == "Windows-1252":
+                said.append(("encoding", f"{file}: no UTF-8, read as Windows-1252"))
+    return said
+
+
+def _tabled(root: Path, file: str, video: str) -> pl.DataFrame:
+    """Rows of a csv: the columns as they are written, and the times to be read."""
+    found = sheet(root, file, COLUMNS)
+    times = with_points(found, ("start", "end")).select(start_read="start", end_read="end")
+    return on_lines(pl.concat([found.rows, times], how="horizontal"), video)
 
 
 def _listed(root: Path, file: str, video: str) -> pl.DataFrame:
@@ -133,20 +166,27 @@ def _listed(root: Path, file: str, video: str) -> pl.DataFrame:
     ]
     rows = records(file, written, kinds)
     return rows.with_columns(
-        line=pl.int_range(pl.len(), dtype=pl.Int64), video=pl.lit(video), n_rows=pl.lit(1, pl.Int64)
+        start_read="start",
+        end_read="end",
+        line=pl.int_range(pl.len(), dtype=pl.Int64),
+        video=pl.lit(video),
+        n_rows=pl.lit(1, pl.Int64),
     )
 
 
 def _judged(rows: pl.DataFrame) -> list[dict[str, pl.DataFrame]]:
-    stripped = rows.with_columns(pl.col(COLUMNS).str.strip_chars())
-    rows = stripped.filter(pl.any_horizontal(pl.col(COLUMNS).is_not_null())).with_columns(
-        start_s=seconds(pl.col("start")), end_s=seconds(pl.col("end")), field="track", raw_value="label"
-    )
-    times = pl.format("{} to {}", pl.col("start").fill_null(""), pl.col("end").fill_null(""))
-    unclear = pl.format("Start and end are seconds or H:MM:SS, here they are {}.", times)
+    stripped = rows.with_columns(pl.col(*COLUMNS).str.strip_chars())
+    rows = stripped.filter(pl.any_horizontal(pl.col(*COLUMNS).is_not_null())).with_columns(
+        start_s=seconds(pl.col("start_read")), end_s=seconds(pl.col("end_read")),
+        field=pl.col("track").str.to_lowercase(), raw_value="label",
+    )  # fmt: skip
+    # 1:30 is a minute and a half here and an hour and a half there, 1,234 a second and a bit or twenty minutes.
+    times = pl.format("'{}' to '{}'", pl.col("start").fill_null(""), pl.col("end").fill_null(""))
+    unclear = pl.format("Start and end are seconds or H:MM:SS, in one way only; here they are {}.", times)
     rows, untimed = reject(rows, pl.any_horizontal(pl.col("start_s", "end_s").is_null()), "unreadable_time", unclear)
-    unknown = ~pl.col("track").fill_null("").is_in(TRACKS)
-    rows, untracked = reject(rows, unknown, "unknown_track", f"The track is none of {', '.join(TRACKS)}.", "track")
+    unknown = ~pl.col("field").fill_null("").is_in(TRACKS)
+    none_of = pl.format(f"The track is '{{}}', none of {', '.join(TRACKS)}.", pl.col("track").fill_null(""))
+    rows, untracked = reject(rows, unknown, "unknown_track", none_of, "track")
     rows, unnamed = reject(rows, pl.col("label").is_null(), "no_label", "The label is empty.")
     rows, reversed_ = in_order(rows)
     track = ["video", "field"]
@@ -170,16 +210,13 @@ def _by_stem(root: Path, paths: Iterable[Path]) -> dict[str, str]:
         file = path.relative_to(root).as_posix()
         if not is_utf8(file):
             raise SourceError(ascii(file), "", "a UTF-8 file name", ascii(path.name))
-        if found.setdefault(path.stem, file) != file:
-            raise SourceError(file, "", f"a name that {found[path.stem]} does not have too", path.stem)
+        if (other := found.setdefault(composed(path.stem), file)) != file:
+            raise SourceError(file, "", f"a name that {other} does not have too", path.stem)
     return found
 
 
 def _is_ours(path: Path) -> bool:
-    if path.suffix.lower() != ".csv":
-        return False
-    with path.open("rb") as file:
-        return file.readline().removeprefix(BOM_UTF8).strip() == ",".join(COLUMNS).encode()
+    return path.suffix.lower() == ".csv" and has_columns(path, COLUMNS)
 
 
 ADAPTER = InHouse()

@@ -10,12 +10,13 @@ from surgsigma_dagster.sources.adapter import (
     Licence,
     NativeLabels,
     NativeVideo,
+    Subject,
     Terms,
     stated_licence,
 )
-from surgsigma_dagster.sources.datasets.in_house import MEDIA, TRACKS, intervals
+from surgsigma_dagster.sources.datasets.in_house import LABELS, MEDIA, TRACKS, intervals, remarks
 from surgsigma_dagster.sources.errors import SourceError
-from surgsigma_dagster.sources.readers import TEXT, is_utf8, require, table
+from surgsigma_dagster.sources.readers import TEXT, composed, is_utf8, require, table
 from surgsigma_dagster.sources.readers.captions import captions
 
 MANIFEST = "manifest.csv"
@@ -29,7 +30,8 @@ class WebVideo(Adapter):
     `<video>.vtt`, `<video>.srt` or `<video>.<language>.vtt` is narration: a cue is a row, counted in `captions`.
     `<video>.csv` or `<video>.json` holds intervals as in the in-house format. The manifest's lines are no labels; a
     video that it lists and nobody has downloaded yet has no media (`surgsigma sources fetch`); a file that it does not
-    list is an error, since nobody knows its terms. Nothing may be released unless every licence is Creative Commons'.
+    list is an error, since nobody knows its terms. Each video may be released if its licence is Creative Commons' and
+    allows derivatives.
     """
 
     name = "web_video"
@@ -41,6 +43,7 @@ class WebVideo(Adapter):
     url = ""
     format_source = "docs/sources.md"
     yields = ("captions", *(f"intervals:{track}" for track in TRACKS))
+    files_stand_alone = True
     signature = (MANIFEST,)
 
     def detect(self, root: Path) -> str | None:
@@ -49,8 +52,9 @@ class WebVideo(Adapter):
         return found if found and _is_ours(root / MANIFEST) else None
 
     def terms(self, root: Path) -> Terms:
-        """The strictest of the videos' licences."""
-        licences = {stated_licence(name) for name in manifest(root)["licence"]}
+        """The strictest licence of the videos that may be released, or of all where none may."""
+        stated = {stated_licence(name) for name in manifest(root)["licence"]}
+        licences = {licence for licence in stated if _is_open(licence)} or stated
         names = sorted(licence.name for licence in licences)
         one = Licence(
             " and ".join(names),
@@ -62,20 +66,24 @@ class WebVideo(Adapter):
         )
         return Terms(one, may_be_released=one.redistribution)
 
+    def subject(self, root: Path) -> Subject:
+        """Every kind of procedure that the manifest states."""
+        return Subject(self.title, self.specialty, tuple(sorted(manifest(root)["procedure_type"].unique())))
+
     def videos(self, root: Path) -> list[NativeVideo]:
         """Videos of the manifest."""
         listed = manifest(root)
         files = [path for path in sorted(root.iterdir()) if path.is_file() and not path.name.startswith(".")]
         if strange := [path.name for path in files if not is_utf8(path.name)]:
             raise SourceError(ascii(strange[0]), "", "a UTF-8 file name", ascii(strange[0]))
-        media = {path.stem: path.name for path in files if path.suffix.lower() in MEDIA}
+        media = {composed(path.stem): path.name for path in files if path.suffix.lower() in MEDIA}
         if unlisted := sorted(set(media) - set(listed["video"])):
             raise SourceError(media[unlisted[0]], "", f"a line of {MANIFEST} with its terms", "none")
         found = []
         for row in listed.sort("video").to_dicts():
             video = row["video"]
-            told = [path.name for path in files if _language(path.name, video) is not None]
-            labels = [f"{video}{end}" for end in (".csv", ".json") if (root / f"{video}{end}").is_file()]
+            told = [path.name for path in files if _language(composed(path.name), video) is not None]
+            labels = [path.name for path in files if composed(path.stem) == video and path.suffix in LABELS]
             found.append(
                 NativeVideo(
                     video,
@@ -93,13 +101,24 @@ class WebVideo(Adapter):
         """Narration and intervals."""
         return NativeLabels.concat(part for video in videos for part in _records(root, video))
 
+    def remarks(self, root: Path, videos: list[NativeVideo]) -> list[tuple[str, str]]:
+        """Lines of the manifest whose licence keeps them out of a public release, and what csv files hold unread."""
+        closed = [row for row in manifest(root).to_dicts() if not _is_open(stated_licence(row["licence"]))]
+        said = [("not_released", f"{MANIFEST}, line {row['line']}: {row['video']}, {row['licence']}") for row in closed]
+        return said + remarks(root, [file for one in videos for file in one.label_files])
+
 
 def manifest(root: Path) -> pl.DataFrame:
     """The manifest: file, line and its columns, one line a video. Raises `SourceError` with the line."""
     rows = table(root, MANIFEST, COLUMNS).with_columns(pl.col(*COLUMNS).str.strip_chars())
+    rows = rows.with_columns(pl.col("video").str.normalize("NFC"))
     require(rows, pl.col("video").is_first_distinct(), "a video that no other line has", "video")
     require(rows, ~pl.col("video").str.contains(r"[/\\]|^\."), "a file name without suffix, no path", "video")
     return require(rows, pl.col("url").str.contains(r"^https?://\S+$"), "an http(s) URL", "url")
+
+
+def _is_open(licence: Licence) -> bool:
+    return licence.redistribution and not licence.no_derivatives
 
 
 def _is_ours(path: Path) -> bool:
@@ -121,7 +140,7 @@ def _language(name: str, video: str) -> str | None:
 
 def _records(root: Path, video: NativeVideo) -> Iterator[dict[str, pl.DataFrame]]:
     for file in video.label_files:
-        language = _language(file, video.video)
+        language = _language(composed(file), video.video)
         if language is not None:
             said, rejects = captions(root, file, video.video, language or None)
             yield {"captions": said, "rejects": rejects}

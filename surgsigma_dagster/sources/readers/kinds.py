@@ -1,5 +1,6 @@
 """What a value must be, in a cell of a table or in JSON."""
 
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -62,6 +63,11 @@ def _number(value: Any) -> bool:
 def is_utf8(value: str) -> bool:
     """Whether it can be written as UTF-8: file names and JSON escapes may hold lone surrogates."""
     return not any("\ud800" <= character <= "\udfff" for character in value)
+
+
+def composed(name: str) -> str:
+    """A name as it is compared: macOS may write ü as two characters, which look like the one that others write."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _number_cell(cell: pl.Expr, dtype: pl.DataType) -> pl.Expr:
