@@ -45,7 +45,7 @@ def known_values(entry: SourceEntry) -> pl.DataFrame:
     thing in a cholecystectomy and another in a gastric bypass.
     """
     try:
-        procedure_type = entry.adapter.subject(entry.root).procedure_type
+        procedure_type = entry.subject().procedure_type
     except SourceError:
         procedure_type = entry.adapter.procedure_type
     return aliases(entry.dataset, entry.aliases, procedure_type).select(

@@ -9,10 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
+from surgsigma_dagster.plan import checked
 from surgsigma_dagster.schema.native import NATIVE
 from surgsigma_dagster.sources.adapter import NativeLabels, adapters, read_labels
+from surgsigma_dagster.sources.config import load_sources
+from surgsigma_dagster.sources.datasets import jigsaws
 from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.vocabulary.concepts import aliases
 
@@ -143,6 +147,56 @@ def test_a_label_file_that_is_gone_when_it_is_read_is_named_and_costs_its_video_
         failed = [some[0].video for some, part in parts if isinstance(part, SourceError)]
         assert set(failed) <= set(used), file
         assert file in errors | rejected or (name, path.name) in (REPEATS if not failed else NAMED_BY_ANOTHER), file
+
+
+def _lab(root: Path) -> Path:
+    """A sources.yaml of JIGSAWS and Cholec80."""
+    for name in ("jigsaws", "cholec80"):
+        WRITERS[name](root / name)
+    entries = "".join(f"  - {{name: {name}, dataset: {name}, root: {name}}}\n" for name in ("jigsaws", "cholec80"))
+    (root / "sources.yaml").write_text(f"sources:\n{entries}")
+    return root / "sources.yaml"
+
+
+@pytest.mark.parametrize("error", [ValueError("'x61'"), KeyError("x61"), pl.exceptions.PanicException("x61")])
+def test_a_mistake_in_an_adapter_costs_the_video_that_meets_it_and_is_told_with_its_line(
+    error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spaced = jigsaws.spaced
+
+    def mistaken(root: Path, files: list[str], columns: Any) -> pl.DataFrame:
+        if any("B001" in file for file in files):
+            raise error
+        return spaced(root, files, columns)
+
+    config = load_sources(_lab(tmp_path))
+    monkeypatch.setattr(jigsaws, "spaced", mistaken)
+    found = checked(config)
+    (problem,) = [row for row in found["problems"] if row["severity"] == "error"]
+    assert (problem["source"], problem["problem"]) == ("jigsaws", "unreadable")
+    line = next(n for n, text in enumerate(Path(jigsaws.__file__).read_text().splitlines(), 1) if "spaced(root" in text)
+    assert problem["example"] == (
+        f"Suturing_B001: surgsigma_dagster/sources/datasets/jigsaws.py, line {line}: expected the adapter jigsaws "
+        f"to read the labels of Suturing_B001, found {type(error).__name__}: {error}"
+    )
+    records = {row["source"]: row["records"] for row in found["sources"]}
+    assert records == {"jigsaws": "2 intervals", "cholec80": "3 intervals, 14 presences"}
+
+
+@pytest.mark.parametrize(("method", "what"), [("videos", "list the videos"), ("terms", "say the terms")])
+def test_a_mistake_before_any_video_costs_its_source_alone(
+    method: str, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mistaken(*_: Any) -> None:
+        raise IndexError("list index out of range")
+
+    config = load_sources(_lab(tmp_path))
+    monkeypatch.setattr(jigsaws.Jigsaws, method, mistaken)
+    found = checked(config)
+    (problem,) = [row for row in found["problems"] if row["severity"] == "error"]
+    assert problem["source"] == "jigsaws"
+    assert f"expected the adapter jigsaws to {what}, found IndexError: list" in problem["example"]
+    assert [row["source"] for row in found["sources"]] == ["cholec80"]
 
 
 @pytest.mark.parametrize("name", WRITERS)
