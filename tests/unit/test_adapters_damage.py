@@ -4,6 +4,7 @@ Random damage, Windows line ends and byte order marks are in `test_adapters_rule
 """
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -206,6 +207,23 @@ def test_a_column_too_many_is_an_error_in_that_file(name: str, tmp_path: Path) -
         separator = next((mark for mark in "|\t;," if mark in lines[-1]), " ")
         more = "".join(f"{line}{separator}77\n" for line in lines)
         told(damaged(name, tmp_path, path, more.encode()), tmp_path, path)
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_letter_in_a_number_is_told_or_costs_no_row(name: str, tmp_path: Path) -> None:
+    """The first and the last numbers of each file: random damage missed a bare int(). In a name it is another name."""
+    for path in each_file(name, tmp_path):
+        whole = path.read_bytes()
+        found = [*re.finditer(rb"(?P<alone>(?<![\w/-])\d+(?![\w/-]))|\d+", whole)]
+        for number in found if len(found) < 60 else [*found[:40], *found[-20:]]:
+            content = whole[: number.start()] + b"x" + whole[number.start() :]
+            labels = damaged(name, tmp_path, path, content)
+            if number["alone"] and isinstance(labels, SourceError):
+                told(labels, tmp_path, path)
+            elif number["alone"]:
+                path.write_bytes(content)
+                assert accounted(labels) == due(name, tmp_path), content[number.start() :][:60]
+                path.write_bytes(whole)
 
 
 @pytest.mark.parametrize("name", WRITERS)
