@@ -86,7 +86,8 @@ def records(
     columns = {"file": pl.repeat(file, len(rows), dtype=pl.String, eager=True)}
     columns["locator"] = pl.Series([pointer for pointer, _ in rows], dtype=pl.String)
     for position, (name, kind) in enumerate(fields.items()):
-        *above, key = [position] if positional else name.split("/")
+        keys: list[Any] = [position] if positional else name.split("/")
+        *above, key = keys
         holders = [_inside(row, above) for _, row in rows] if above else [row for _, row in rows]
         values = [row[key] for row in holders] if positional else [row.get(key) for row in holders]
         for (pointer, _), row, value in zip(rows, holders, values, strict=True):
