@@ -175,6 +175,7 @@ def scenes(video: dict[str, object], size: float) -> pl.DataFrame:
             start_s=pl.col("frame_index"), cutoff_s=pl.col("frame_index"), end_s=pl.col("frame_index"),
             width=pl.Series(image[:, 0]), height=pl.Series(image[:, 1]),
             instruments_complete=pl.Series(seen), tissues_complete=pl.Series(tissue),
+            partial=pl.lit(False),
             instruments=_lists(n_seen, {
                 "concept_id": instruments,
                 **_boxes(draw, np.repeat(image, n_seen, axis=0), np.repeat(boxed, n_seen)),
@@ -284,6 +285,8 @@ def facts(size: float) -> dict[str, pl.DataFrame]:
             identity_rule=pl.lit("made up"),
             label_rate=pl.lit(1.0),
             first_index=pl.lit(0),
+            timed=pl.lit(True),
+            partial=pl.lit(False),
             media=pl.lit("images"),
             complete=pl.lit([], pl.List(pl.String)),
             status=pl.lit("available"),

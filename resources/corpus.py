@@ -155,7 +155,14 @@ class Corpus(dg.ConfigurableResource):
         """Probe every video: table `videos`, and the timestamps of video files."""
         code = code_signature("video", "identity")
         units = {
-            key: signature(code, asdict(listed.native), listed.entry.dataset, self.media_signature(listed))
+            key: signature(
+                code,
+                asdict(listed.native),
+                listed.entry.dataset,
+                listed.entry.adapter.complete,
+                listed.entry.adapter.partial,
+                self.media_signature(listed),
+            )
             for key, listed in listing.videos.items()
         }
         self._hashes.remember()
@@ -181,9 +188,11 @@ class Corpus(dg.ConfigurableResource):
             "licence": native.licence,
             "label_rate": native.frame_rate,
             "first_index": native.first_index,
+            "timed": native.timed,
             "procedure_type": native.procedure_type or entry.adapter.procedure_type,
             "media": native.media,
             "complete": list(entry.adapter.complete),
+            "partial": entry.adapter.partial,
             "media_path": native.path,
             "status": "available",
         }

@@ -58,14 +58,18 @@ class Dialogues(dg.ConfigurableResource):
         def make(keys: list[str]) -> dict[str, pl.DataFrame]:
             labels = {kind: lake.read(kind, keys) for kind in LABELS}
             frames, videos = lake.read("frames", keys), lake.read("videos", keys)
+            rejects = lake.read("harmonization_rejects", keys)
+            # An instrument whose label was turned down has not left the view.
+            sound = frames.join(rejects.drop_nulls("frame_id"), on="frame_id", how="anti")
             scenes = scene_context(
                 frames,
                 labels,
                 procedures,
                 videos,
                 overruled,
+                rejects,
                 pairs=frame_pairs(
-                    frames, labels["boxes"], lake.read("positions", keys), seen=visible(labels), seed=seed
+                    sound, labels["boxes"], lake.read("positions", keys), seen=visible(labels), seed=seed
                 ),
                 footage=self.footage.scenes(keys),
             )

@@ -286,7 +286,7 @@ def list_datasets(
             "title": adapter.title,
             "specialty": adapter.specialty,
             "procedure": (adapter.procedure_type or "stated by the source").removeprefix("procedure/"),
-            "tasks": ", ".join(tasks_fed(adapter.yields)),
+            "tasks": ", ".join(tasks_fed(adapter.yields, timed=adapter.timed, partial=adapter.partial)),
             "licence": adapter.licence.name,
             "may be released": "yes" if adapter.licence.redistribution else "no",
             "format known from": adapter.format_source,

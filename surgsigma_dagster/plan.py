@@ -1,6 +1,7 @@
 """What a build would do, and what is wrong with its sources, before anything is built."""
 
 import json
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ from surgsigma_dagster.sources.bucket import is_bucket, outline
 from surgsigma_dagster.sources.config import SourceEntry, SourcesConfig, load_sources
 from surgsigma_dagster.sources.errors import SourceError, unreadable
 from surgsigma_dagster.video.binary import MediaError
-from surgsigma_dagster.video.probe import duration
-from surgsigma_dagster.vocabulary.harmonization import known_values, resolve, verbatim_values
+from surgsigma_dagster.video.probe import SAME_RATE, duration
+from surgsigma_dagster.vocabulary.harmonization import known_values, unmapped_values
 
 _LABELLED_SHARE = 0.5  # of a video whose labels count its frames: whoever labels less of it hardly means to
 _PICTURES = {".png", ".jpg", ".jpeg"}
@@ -216,10 +217,15 @@ def _check(entry: SourceEntry, found: dict[str, list[dict[str, Any]]]) -> None:
     ):
         if lacking:
             problem("warning", name, len(lacking), lacking[0])
-    apart = _clock_disagreements(entry, videos, labels)
-    if apart:
-        problem("warning", "clock_disagreement", len(apart), apart[0])
-    found["unmapped"] += _unmapped(entry, labels)
+    for name, apart in _clock_disagreements(entry, videos, labels).items():
+        problem("warning", name, len(apart), apart[0])
+    try:
+        known = known_values(entry)
+    except SourceError as error:
+        known = known_values(entry, strict=False)  # raises again where it is not a concept alone that is wrong
+        problem("error", "unknown_concept", 1, str(error))
+    named = {kind: labels[kind].with_columns(source=pl.lit(entry.name), video_id=pl.lit("")) for kind in NATIVE}
+    found["unmapped"] += unmapped_values(named, known).to_dicts()
 
 
 def _attributes(terms: Terms) -> list[str]:
@@ -234,8 +240,9 @@ def _attributes(terms: Terms) -> list[str]:
     return [name for name, holds in said.items() if holds]
 
 
-def _clock_disagreements(entry: SourceEntry, videos: list[NativeVideo], labels: NativeLabels) -> list[str]:
-    """Video files whose frame rate is not that of their labels, or whose labels end after them or long before.
+def _clock_disagreements(entry: SourceEntry, videos: list[NativeVideo], labels: NativeLabels) -> dict[str, list[str]]:
+    """Video files whose frame rate is not that of their labels, or whose labels end after them or long before: a
+    sentence a video, by what is wrong.
 
     A label file that was cut off between two lines looks like any other: only its video tells.
     """
@@ -245,7 +252,7 @@ def _clock_disagreements(entry: SourceEntry, videos: list[NativeVideo], labels: 
     last = dict(pl.concat(framed).group_by("video").agg(pl.col("frame_index").max()).iter_rows())
     timed = labels["intervals"].filter(~counting).group_by("video").agg(pl.col("end_s").max())
     until = dict(timed.iter_rows())
-    found = []
+    found = defaultdict(list)
     for one in videos:
         path = entry.root / one.path if one.path and one.media == "video" else None
         if path is None or not path.is_file():
@@ -253,21 +260,18 @@ def _clock_disagreements(entry: SourceEntry, videos: list[NativeVideo], labels: 
         try:
             seconds, _, _, rate = duration(path)
         except MediaError as error:
-            found.append(f"{one.video}: {error}")
+            found["unreadable_media"].append(f"{one.video}: {error}")
             continue
         end_s = until.get(one.video, 0.0)
         if one.video in last:
-            if abs(rate - one.frame_rate) > 0.01 * rate:
-                found.append(f"{one.video}: labels count {one.frame_rate:g} frames a second, {one.path} has {rate:g}")
+            if abs(rate - one.frame_rate) > SAME_RATE * rate:
+                said = f"{one.video}: labels count {one.frame_rate:g} frames a second, {one.path} has {rate:g}"
+                found["clock_disagreement"].append(said)
             end_s = max(end_s, (last[one.video] - one.first_index) / max(rate, 1e-6))
         if end_s > seconds + 1:
-            found.append(f"{one.video}: labels until {end_s:.1f} s, {one.path} ends at {seconds:.1f} s")
+            said = f"{one.video}: labels until {end_s:.1f} s, {one.path} ends at {seconds:.1f} s"
+            found["labels_end_late"].append(said)
         elif end_s < seconds * _LABELLED_SHARE and last.get(one.video, one.first_index) > one.first_index:
-            found.append(f"{one.video}: labels end at {end_s:.1f} s, {one.path} goes on until {seconds:.1f} s")
+            said = f"{one.video}: labels end at {end_s:.1f} s, {one.path} goes on until {seconds:.1f} s"
+            found["labels_end_early"].append(said)
     return found
-
-
-def _unmapped(entry: SourceEntry, labels: NativeLabels) -> list[dict[str, Any]]:
-    named = {kind: labels[kind].with_columns(source=pl.lit(entry.name), video_id=pl.lit("")) for kind in NATIVE}
-    values = resolve(verbatim_values(named), known_values(entry)).filter(pl.col("concept_id").is_null())
-    return values.select("source", "field", "raw_value", "n_rows").sort("n_rows", descending=True).to_dicts()

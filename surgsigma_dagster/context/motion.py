@@ -65,8 +65,8 @@ def frame_pairs(
     `frames`, `boxes`: unified tables. `positions`: where masks put each instrument (`synthesis.dense`), for instruments
     that have no box in the frame. `seen` (frame_id, concept_id): what other labels say is visible.
 
-    Both frames are available and have an instrument in place. Of the partners whose distance is a whole number of
-    tenths of a second, a hash of the two ids and `seed` takes one. Columns: scene_id (`frame_id/+milliseconds`),
+    Both frames are available, have a time and an instrument in place. Of the partners whose distance is a whole number
+    of tenths of a second, a hash of the two ids and `seed` takes one. Columns: scene_id (`frame_id/+milliseconds`),
     frame_id, later_frame_id, video_id, source, delta_s, pts_s, later_pts_s, motions (concept_id, move), label_ids (of
     the boxes and masks that the motions stand on). Sorted by scene_id; a pair of which nothing can be said has none.
 

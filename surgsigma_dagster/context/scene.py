@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from surgsigma_dagster.schema.tables import FRAME_LABELS, TABLES, conform
+from surgsigma_dagster.schema.tables import FRAME_LABELS, TABLES, conform, empty
 
 
 def scene_context(
@@ -16,6 +16,7 @@ def scene_context(
     procedures: pl.DataFrame,
     videos: pl.DataFrame,
     overruled: pl.DataFrame | None = None,
+    rejects: pl.DataFrame | None = None,
     *,
     pairs: pl.DataFrame | None = None,
     footage: pl.DataFrame | None = None,
@@ -23,14 +24,16 @@ def scene_context(
     """Rows of `scene_context`: for each available frame that a label speaks of, for `pairs` and for `footage`.
 
     `labels`: unified label tables by kind, of the same videos. `overruled`: what another source is believed against
-    (frame_id, field, concept_id, says): such a label says nothing about that frame. `pairs`: as `context.motion` finds
-    them. `footage`: as `context.time` finds them.
+    (frame_id, field, concept_id, says): such a label says nothing about that frame. `rejects`: of these videos; where
+    one leaves something visible unnamed (`frame_id`), no list of a frame is complete. `pairs`: as `context.motion`
+    finds them. `footage`: as `context.time` finds them.
     """
     belongs = videos.select("video_id", "procedure_type").join(
         procedures.select("procedure_id", "split", video_id="videos").explode("video_id", empty_as_null=True),
         on="video_id",
     )
-    found = [_of_frames(frames, labels, videos, belongs, overruled)]
+    hidden = (empty("rejects") if rejects is None else rejects).select("frame_id").drop_nulls().unique()
+    found = [_of_frames(frames, labels, videos, belongs, overruled, hidden)]
     if pairs is not None and pairs.height:
         found.append(_of_pairs(pairs, found[0]))
     if footage is not None and footage.height:
@@ -44,12 +47,14 @@ def _of_frames(
     videos: pl.DataFrame,
     belongs: pl.DataFrame,
     overruled: pl.DataFrame | None,
+    hidden: pl.DataFrame,
 ) -> pl.DataFrame:
     shown = (
         frames.filter(pl.col("status") == "available")
         .select("frame_id", "video_id", "source", "frame_index", "pts_s", "width", "height")
         .join(belongs, on="video_id")
-        .join(videos.select("video_id", "complete"), on="video_id")
+        .join(videos.select("video_id", "complete", "partial"), on="video_id")
+        .with_columns(partial=pl.col("partial") | pl.col("frame_id").is_in(hidden["frame_id"].implode()))
     )
     during = _during(shown, labels["intervals"])
     doubtful = shown.select("frame_id").clear()
@@ -76,8 +81,15 @@ def _of_frames(
     return (
         rows.join(_acting(labels["triplets"]), on="frame_id", how="left")
         .join(_judged(labels["criteria"]), on="frame_id", how="left")
-        .join(_complete(labels["presences"]).join(doubtful, on="frame_id", how="anti"), on="frame_id", how="left")
-        .with_columns(tissues_complete=pl.col("complete").list.contains("tissue") & (pl.col("tissues").list.len() > 0))
+        .join(_denied(labels["presences"]).join(doubtful, on="frame_id", how="anti"), on="frame_id", how="left")
+        .with_columns(
+            instruments_complete=~pl.col("partial")
+            & (
+                pl.col("denied").fill_null(False)
+                | (pl.col("complete").list.contains("instrument") & _some("instruments"))
+            ),
+            tissues_complete=~pl.col("partial") & pl.col("complete").list.contains("tissue") & _some("tissues"),
+        )
         .join(used.group_by("frame_id").agg(label_ids=pl.col("label_id").unique().sort()), on="frame_id", how="inner")
         .with_columns(scene_id="frame_id", kind=pl.lit("frame"), start_s="pts_s", cutoff_s="pts_s", end_s="pts_s")
     )
@@ -133,7 +145,7 @@ def _without_nulls(rows: pl.DataFrame) -> pl.DataFrame:
         if isinstance(column.dtype, pl.List):  # polars has no literal of lists of structs
             nothing = pl.Series("nothing", [[]] * rows.height, dtype=column.dtype)
             rows = rows.with_columns(nothing).with_columns(pl.coalesce(name, "nothing").alias(name)).drop("nothing")
-    return rows.with_columns(pl.col("instruments_complete", "tissues_complete").fill_null(False))
+    return rows.with_columns(pl.col("instruments_complete", "tissues_complete", "partial").fill_null(False))
 
 
 def _during(frames: pl.DataFrame, intervals: pl.DataFrame) -> pl.DataFrame:
@@ -205,10 +217,17 @@ def _judged(criteria: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _complete(presences: pl.DataFrame) -> pl.DataFrame:
-    """Frames whose instruments were judged one by one, absences included."""
+def _denied(presences: pl.DataFrame) -> pl.DataFrame:
+    """Frames of which a label says that an instrument is not there: whoever says so has named those that are.
+
+    Of tissues nobody may conclude so: a mask of one organ says nothing of the others.
+    """
     return (
-        presences.filter(pl.col("concept_id").str.starts_with("instrument/"))
+        presences.filter(~pl.col("present"), pl.col("concept_id").str.starts_with("instrument/"))
         .group_by("frame_id")
-        .agg(instruments_complete=pl.lit(True).first())
+        .agg(denied=pl.lit(True).first())
     )
+
+
+def _some(name: str) -> pl.Expr:
+    return (pl.col(name).list.len() > 0).fill_null(False)

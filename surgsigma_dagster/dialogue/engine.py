@@ -21,9 +21,13 @@ Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 
 
 def asked(words: Frame, task: Task) -> Frame:
-    """The scenes of `words` that `task` can be asked of: the labels hold its answer, and its media are there."""
+    """The scenes of `words` that `task` can be asked of: the labels hold its answer (all of it, where
+    it asks for every one), and its media are there."""
     shown = [pl.col(f"{medium}_medium").is_not_null() for medium in (*task.inputs, *task.targets)]
-    return words.filter(pl.col("kind").cast(pl.String) == task.scene).filter(pl.all_horizontal(*shown) & task.eligible)
+    scenes = words.filter(pl.col("kind").cast(pl.String) == task.scene)
+    if task.every:
+        scenes = scenes.filter(~pl.col("partial"))
+    return scenes.filter(pl.all_horizontal(*shown) & task.eligible)
 
 
 def filled(phrasings: list[str], which: pl.Expr, slots: Mapping[str, pl.Expr]) -> pl.Expr:

@@ -157,7 +157,7 @@ def _items(
 ) -> pl.DataFrame:
     """Scenes of tasks that the policy decides on: task, item, n and n_choices of their conversations, and facts.
 
-    Facts are those of the open form: video, at_s, look (perceptual hash), klass and negative.
+    Facts are those of the open form: video, at_s, number (of the frame), look (its perceptual hash), klass, negative.
     """
     counted = (
         rows.lazy()
@@ -166,7 +166,7 @@ def _items(
         .agg(pl.col("task").first(), n=pl.len().cast(pl.Int64), n_choices=pl.col("choice").sum().cast(pl.Int64))
     )
     seen = scenes.select("scene_id", "frame_id", at_s="start_s").join(
-        frames.select("frame_id", look="perceptual_hash"), on="frame_id", how="left"
+        frames.select("frame_id", number="frame_index", look="perceptual_hash"), on="frame_id", how="left"
     )
     facts = (
         conversations.filter(_form() == "open")
@@ -177,7 +177,7 @@ def _items(
             klass=answer_class(),
             negative="negative",
         )
-        .join(seen.select("at_s", "look", where=hashed(pl.col("scene_id"))), on="where", how="left")
+        .join(seen.select("at_s", "number", "look", where=hashed(pl.col("scene_id"))), on="where", how="left")
         .drop("where")
     )
     return (
@@ -244,7 +244,7 @@ def _unlike(items: pl.DataFrame, limits: Limits, draw: pl.Expr) -> pl.Series:
     """Of one video, the first frame and then each that looks unlike the last one kept, or is `RUN` frames later."""
     if limits.near_duplicate_bits is None:
         return _all(items)
-    shown = items.with_row_index("row").drop_nulls("look").sort("video", "at_s", "item")
+    shown = items.with_row_index("row").drop_nulls("look").sort("video", "number", "item")
     look, video = pl.col("look"), pl.col("video")
     unlike = [
         (((look ^ look.shift(-k)).bitwise_count_ones() > limits.near_duplicate_bits) | (video != video.shift(-k)))

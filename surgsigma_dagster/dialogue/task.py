@@ -42,6 +42,7 @@ class Task:
     conclusion: pl.Expr  # the last sentence of level 3: the answer
     grammar: Grammar
     metric: Metric
+    every: bool = False  # asks for all of a kind: not of a scene in which some may be unnamed
     scene: str = "frame"  # kind of scene that it is asked of
     inputs: tuple[Medium, ...] = ("frame",)  # what the model sees
     targets: tuple[Medium, ...] = ()  # what it is to make, beside words
@@ -74,7 +75,12 @@ def tasks() -> dict[str, Task]:
     return {task.name: task for task in sorted(found, key=lambda task: task.name)}
 
 
-def tasks_fed(yields: Iterable[str]) -> list[str]:
-    """Tasks that labels of these kinds (`boxes:instrument`, `criteria`) can be made into, by name."""
+def tasks_fed(yields: Iterable[str], *, timed: bool = True, partial: bool = False) -> list[str]:
+    """Tasks that labels of these kinds (`boxes:instrument`, `criteria`) can be made into, by name.
+
+    Where frames are not `timed`, how far one is ahead of another is not known: there are no pairs. Where
+    labels are `partial`, nothing asks for all of a kind.
+    """
     kinds = {*yields, "frames"}  # whatever holds labels may hold pictures
-    return [name for name, task in tasks().items() if kinds & set(task.needs)]
+    asked = {name: task for name, task in tasks().items() if timed or task.scene != "pair"}
+    return [name for name, task in asked.items() if kinds & set(task.needs) and not (partial and task.every)]

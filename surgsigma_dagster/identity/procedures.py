@@ -76,13 +76,19 @@ def claims_of(procedure_id: str) -> dict[str, str]:
     return found
 
 
-def _ruled(procedure_id: str) -> tuple[str, str] | None:
+def _ruled(procedure_id: str, claims: Mapping[str, str]) -> tuple[str, str] | None:
     owner, _, own = procedure_id.partition("/")
     for rule in facts("splits")["rules"]:
         split = next((s for s in SPLITS if own.isdigit() and within(int(own), rule.get(s, []))), None)
         if rule["family"] == owner and split:
-            return split, rule["rule"]
+            outside = {who: said for who, said in claims.items() if who not in rule["between"]}
+            return _official(outside) if split != "test" and "test" in outside.values() else (split, rule["rule"])
     return None
+
+
+def _official(claims: Mapping[str, str]) -> tuple[str, str]:
+    split = min(claims.values(), key=_STRICTEST.index)
+    return split, f"official: {', '.join(sorted(who for who, said in claims.items() if said == split))}"
 
 
 def split_of(
@@ -90,9 +96,9 @@ def split_of(
 ) -> pl.DataFrame:
     """One split a procedure: columns procedure_id, split, split_rule, claims.
 
-    `chosen` (the user's file) wins, then the settled rules, then official splits, of which test wins over val and val
-    over train, then a hash of id and seed: adding a procedure never moves another. `stated`: what the sources' own
-    trees say, by procedure and dataset.
+    `chosen` (the user's file) wins, then the settled rules, unless a dataset that they do not speak of tests on the
+    procedure, then official splits, of which test wins over val and val over train, then a hash of id and seed: adding
+    a procedure never moves another. `stated`: what the sources' own trees say, by procedure and dataset.
     """
     rows = []
     for procedure in sorted(set(procedure_ids)):
@@ -100,11 +106,10 @@ def split_of(
         decided: tuple[str, str] | None = None
         if procedure in chosen:
             decided = chosen[procedure], "the user's split file"
-        elif ruled := _ruled(procedure):
+        elif ruled := _ruled(procedure, claims):
             decided = ruled
         elif claims:
-            split = min(claims.values(), key=_STRICTEST.index)
-            decided = split, f"official: {', '.join(sorted(who for who, said in claims.items() if said == split))}"
+            decided = _official(claims)
         said = [{"dataset": who, "split": split} for who, split in sorted(claims.items())]
         rows.append((procedure, *(decided or (None, None)), said))
     shares = facts("splits")["hash_shares"]

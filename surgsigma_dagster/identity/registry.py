@@ -55,11 +55,13 @@ def video_number(dataset: str, procedure_id: str) -> int | None:
     for family in families():
         member = family["members"].get(dataset)
         if family["name"] == owner and member and own.isdigit():
+            if not member.get("in_split", True):
+                return None
             if "map" in member:
                 return next((video for video, number in member["map"].items() if number == int(own)), None)
             return int(own) - member.get("offset", 0)
-    digits = re.search(r"(\d+)$", own)
-    return int(digits[1]) if owner == dataset and digits else None
+    # Digits within a name may be a patient's, of a source that is called as the dataset is.
+    return int(own) if owner == dataset and own.isdecimal() else None
 
 
 def within(number: int, ranges: list[int | str]) -> bool:

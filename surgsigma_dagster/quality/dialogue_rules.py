@@ -231,10 +231,13 @@ def no_future_in_an_input(tables: Tables) -> pl.LazyFrame:
         how="diagonal",
     )
     until = pl.when(first).then("clip_start_s").otherwise("until_s")
+    # Where frames have no time, a question has no cutoff: it shows its own frame, or an image made for it.
+    untimed = pl.all_horizontal(pl.col("until", "cutoff_s").is_null())
+    own = pl.concat_str("id", pl.lit("/")).str.starts_with(pl.concat_str("scene_id", pl.lit("/")))
     return (
         shown.join(made, on="id")
         .with_columns(until=until)
-        .filter((pl.col("until") > pl.col("cutoff_s") + 1e-6).fill_null(True))
+        .filter((pl.col("until") > pl.col("cutoff_s") + 1e-6).fill_null(~(untimed & own)))
         .select(
             example=pl.format(
                 "{}: {} until {} s, cutoff {} s",

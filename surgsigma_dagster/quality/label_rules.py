@@ -5,8 +5,9 @@ from itertools import chain
 
 import polars as pl
 
-from surgsigma_dagster.quality.rule import Tables, every_medium, orphans, rule
+from surgsigma_dagster.quality.rule import Tables, available, every_medium, orphans, rule
 from surgsigma_dagster.schema.tables import FRAME_LABELS, LABELS, TABLES
+from surgsigma_dagster.video.probe import SAME_RATE
 
 
 @rule("sources", checked=("sources", "rejects"))
@@ -68,6 +69,24 @@ def boxes_inside_image(tables: Tables) -> pl.LazyFrame:
         & (pl.col("y2") <= pl.col("height")) & (pl.col("x1") < pl.col("x2")) & (pl.col("y1") < pl.col("y2"))
     )  # fmt: skip
     return tables["boxes"].filter(~inside).select(example="label_id")
+
+
+@rule("boxes", "warning")
+def an_instance_is_boxed_once(tables: Tables) -> pl.LazyFrame:
+    """Within a frame and concept, an instance id stands once: two raters' boxes of one instrument are counted as two.
+    A warning, since some releases number instances anew in each file or answer: a person sees which it is.
+    """
+    boxed = pl.format(
+        "{} at {}, {}", "file", "locator", pl.concat_list(pl.col("x1", "y1", "x2", "y2").cast(pl.String)).list.join(" ")
+    )
+    return (
+        tables["boxes"]
+        .drop_nulls("instance")
+        .group_by("frame_id", "concept_id", "instance")
+        .agg(pl.len(), boxed=boxed.sort().head(3).str.join(" and "))
+        .filter(pl.col("len") > 1)
+        .select(example=pl.format("{}: {} {} in {}", "frame_id", "concept_id", "instance", "boxed"))
+    )
 
 
 @rule("intervals", "warning")
@@ -181,3 +200,24 @@ def clock_of_labels_fits_video(tables: Tables) -> pl.LazyFrame:
     """No label means a frame beyond the end of its video."""
     beyond = pl.col("rule") == "frame_beyond_video_end"
     return tables["rejects"].filter(beyond).select(example=pl.format("{} {}: {}", "video_id", "locator", "reason"))
+
+
+@rule("videos")
+def frame_numbers_are_the_files(tables: Tables) -> pl.LazyFrame:
+    """Labels that count frames count as many a second, within 1 %, as their video file has: else frame i of the labels
+    is not frame i of the file, and pictures stand beside labels of another instant.
+    """
+    rate = pl.col("frame_rate")
+    apart = tables["videos"].filter(
+        available(),
+        pl.col("media").cast(pl.String) == "video",
+        (pl.col("label_rate") - rate).abs() > SAME_RATE * rate,
+    )
+    framed = [tables["intervals"].drop_nulls("start_frame"), *(tables[kind] for kind in FRAME_LABELS)]
+    # Labels that count seconds alone find their frames by the file's own timestamps, whatever its rate.
+    counting = pl.concat(rows.select("video_id").join(apart, on="video_id", how="semi") for rows in framed)
+    return apart.join(counting, on="video_id", how="semi").select(
+        example=pl.format(
+            "{}: labels count {} frames a second, {} has {}", "video_id", "label_rate", "media_path", "frame_rate"
+        )
+    )

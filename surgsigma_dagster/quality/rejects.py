@@ -15,11 +15,12 @@ def reject_rows(
     file: pl.Expr | None = None,
     locator: pl.Expr | None = None,
     raw_value: pl.Expr | None = None,
+    frame_id: pl.Expr | None = None,
     n_rows: int | pl.Expr = 1,
 ) -> pl.DataFrame:
     """Rows of `rejects`, one for each row of `frame`, which has `source` and `video_id`.
 
-    `file`, `locator` and `raw_value` are the frame's own columns of that name unless given.
+    `file`, `locator` and `raw_value` are the frame's own columns of that name unless given; `frame_id` is null.
     """
 
     if frame.is_empty():
@@ -39,9 +40,10 @@ def reject_rows(
         file=own("file", file),
         locator=own("locator", locator),
         raw_value=own("raw_value", raw_value),
+        frame_id=pl.lit(None, pl.String) if frame_id is None else frame_id,
         n_rows=pl.lit(n_rows) if isinstance(n_rows, int) else n_rows,
     )
-    identity = ("stage", "rule", "source", "video_id", "file", "locator", "raw_value", "reason")
+    identity = ("stage", "rule", "source", "video_id", "file", "locator", "raw_value", "reason", "frame_id")
     rows = said.with_columns(reject_id=hashed_id(*map(pl.col, identity)))
     # One native row can break one rule twice (two identical rows): it counts, under one id.
     return conform(

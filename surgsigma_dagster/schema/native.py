@@ -131,6 +131,7 @@ class NativeRejects(NativeRecord):
     rule = dy.String(description="Short name of the rule, snake case, e.g. duplicate_download")
     reason = dy.String(description="One sentence: what was expected, what was found")
     raw_value = dy.String(nullable=True, description="The offending value, verbatim")
+    frame_index = dy.Int64(nullable=True, description="Frame in which something visible goes unnamed for it")
 
 
 NATIVE: dict[str, type[dy.Schema]] = {

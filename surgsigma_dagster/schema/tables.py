@@ -51,10 +51,12 @@ class Videos(dy.Schema):
     licence = _maybe("Licence of this video, where it has its own")
     label_rate = dy.Float64(min=0, description="Native frames a second, as the labels count them")
     first_index = dy.Int64(description="Native number of the first frame")
+    timed = dy.Bool(description="False: its frames are numbered, their time is not known, and label_rate is nominal")
     media = dy.Enum(["video", "images", "none"], description="What the source ships")
     complete = dy.List(
         dy.String(), description="Kinds of concept of which a labelled frame's every visible one is annotated"
     )
+    partial = dy.Bool(description="A labelled frame's annotations name only some of what is visible")
     media_path = _maybe("Video file or image folder, relative to the source root")
     sha256 = _maybe("Of the video file")
     frame_rate = dy.Float64(nullable=True, description="Mean frames a second of the video file")
@@ -141,7 +143,7 @@ class Frames(dy.Schema):
     video_id = _text("Video")
     source = _text("Source id")
     frame_index = dy.Int64(min=0, description="Frame number as the source's labels count")
-    pts_s = dy.Float64(nullable=True, description="True presentation time, seconds from the first frame")
+    pts_s = dy.Float64(nullable=True, description="True presentation time, seconds from the first frame; null: unknown")
     width = dy.Int64(nullable=True, description="Pixels")
     height = dy.Int64(nullable=True, description="Pixels")
     image_root = dy.Enum(["lake", "source"], nullable=True, description="What image_path is relative to")
@@ -313,7 +315,7 @@ class Aliases(dy.Schema):
     source = _text("Source id", primary_key=True)
     field = _text("Section: phase, instrument, object, …", primary_key=True)
     raw_value = _text("Value as it stands in the files", primary_key=True)
-    concept_id = _text("Concept")
+    concept_id = _text("Concept; ~ where the value says nothing")
 
 
 class AliasCoverage(dy.Schema):
@@ -323,8 +325,8 @@ class AliasCoverage(dy.Schema):
     video_id = _text("Video", primary_key=True)
     field = _text("Section", primary_key=True)
     raw_value = _text("Value as it stands in the files", primary_key=True)
-    concept_id = _maybe("Concept; null where unmapped")
-    n_rows = dy.Int64(min=0, description="Native rows with this value")
+    concept_id = _maybe("Concept; ~ where the value says nothing, null where unmapped")
+    n_rows = dy.Int64(min=0, description="Native rows of the records with this value, each record for itself")
 
 
 class BasicActions(dy.Schema):
@@ -393,6 +395,7 @@ class SceneContext(dy.Schema):
     actions = dy.List(HAPPENING, description="Of footage: the actions that it shows, in order")
     instruments_complete = dy.Bool(description="Every instrument in view is annotated, so that none means none")
     tissues_complete = dy.Bool(description="Every tissue of the source's classes in view is annotated")
+    partial = dy.Bool(description="Something visible may have no label here: nothing asks for all of a kind")
     instruments = dy.List(VISIBLE, description="Instruments in view, one entry an instance; boxes may be null")
     tissues = dy.List(VISIBLE, description="Tissues in view")
     triplets = dy.List(ACTING, description="Who does what to what")
@@ -522,6 +525,7 @@ class Rejects(dy.Schema):
     file = _maybe("File, relative to the source root")
     locator = _maybe("Place in the file")
     raw_value = _maybe("Offending value, verbatim")
+    frame_id = _maybe("Frame in which something visible goes unnamed for it; null where nothing does")
     n_rows = dy.Int64(min=0, description="Native rows turned down")
 
 

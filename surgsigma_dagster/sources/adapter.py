@@ -114,6 +114,7 @@ class NativeVideo:
     split: Split | None = None  # where the source's own tree says so
     licence: str | None = None  # where a video has its own
     left_eye_above: bool = False  # stacked stereo footage: labels and frames are of the upper half
+    timed: bool = True  # False: images whose numbers are no time; `frame_rate` is nominal and no frame has an instant
 
 
 @dataclass
@@ -172,6 +173,8 @@ class Adapter(ABC):
     format_source: ClassVar[str]  # who says what the files look like
     yields: ClassVar[tuple[str, ...]]  # kinds of label it can read, with their field: `boxes:instrument`, `criteria`
     complete: ClassVar[tuple[str, ...]] = ()  # kinds of concept of which a labelled frame's every visible one is named
+    partial: ClassVar[bool] = False  # True: a frame's labels name some of what is visible, and no question asks for all
+    timed: ClassVar[bool] = True  # of its labelled frames, as in `NativeVideo`
     tested_on_real_files: ClassVar[bool] = False  # else on files written from the documented format
     signature: ClassVar[tuple[str, ...]]  # globs under the root, without **; one match is this dataset
     splits: ClassVar[Mapping[str, Split]] = {}  # where the tree says so: a pattern in a file's path, and its split
@@ -235,6 +238,7 @@ class Adapter(ABC):
                 path=media[video][0] if video in media else None,
                 label_files=tuple(dict.fromkeys([*own[video], *shared])),
                 split=self._split([*own[video], *media.get(video, ())]),
+                timed=self.timed,
             )
             for video in found
         ]

@@ -219,8 +219,8 @@ def _mask(frame: Row, rows: list[Row], resolve: Resolve) -> _Made:
 
 def _depth(frame: Row, rows: list[Row], resolve: Resolve) -> _Made:
     row = rows[0]  # measured before modelled
-    depth = relative_depth(resolve("source", row["depth_path"]), row["channel"])
-    depth, note = _fitted(depth, (frame["width"], frame["height"]))
+    size = (frame["width"], frame["height"])
+    depth, note = _fitted(relative_depth(resolve("source", row["depth_path"]), row["channel"], size), size)
     facts = {"unit": row["unit"], "measured_share": round(float((depth > 0).mean()), 4), **_noted({note})}
     return _Made(depth, row["origin"], facts, [row["label_id"]])
 

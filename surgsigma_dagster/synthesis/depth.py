@@ -17,15 +17,19 @@ FARTHEST = 65535
 _FILE_ORDER = {3: (2, 1, 0), 4: (2, 1, 0, 3)}  # OpenCV turns red, green, blue around, also where they are x, y, z
 
 
-def relative_depth(path: Path, channel: int | None) -> NDArray[np.uint16]:
+def relative_depth(path: Path, channel: int | None, size: tuple[int, int] | None = None) -> NDArray[np.uint16]:
     """(H, W) uint16 of a source's depth image: floats or integers, larger is farther.
 
+    Of a picture as wide as `size` (width, height of the frame, pixels) and twice as high, the upper half: stacked
+    stereo, as SCARED's point maps are, of which frames show the left eye.
     `channel` counts as the file does, from 0; None for a picture of one channel, or of equal ones. What is NaN,
     infinite, zero or negative was not measured. Raises `SourceError` for a file that holds no such depth.
     """
     image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if image is None:
         raise SourceError(path, "", "a depth image that can be read", "none" if path.exists() else "no such file")
+    if size and image.shape[:2] == (2 * size[1], size[0]):
+        image = image[: size[1]]
     channels = 1 if image.ndim == 2 else image.shape[2]
     if channels > 1:
         order = _FILE_ORDER.get(channels, range(channels))

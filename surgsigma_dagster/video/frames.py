@@ -42,10 +42,12 @@ def labelled_frames(native: Native) -> pl.Series:
 def gridded_frames(native: Native, video: NativeVideo, every_s: float, timestamps: pl.DataFrame) -> pl.Series:
     """Native numbers of the frames at multiples of `every_s` seconds inside labelled stretches of a video file.
 
-    Where labels count frames, the frame is the one of that number (Cholec80: frame 25k at second k). Where they
-    count seconds, it is the frame on screen at that instant, by the file's own timestamps.
+    Where labels count frames, the frame is the one of that number (Cholec80: frame 25k at second k), or the nearest
+    frame of its stretch that bears labels of its own, where that is less than half of `every_s` away: every 60th frame
+    of a 59.94 fps video is near no whole second, and would else have a twin. Where they count seconds, it is the frame
+    on screen at that instant, by the file's own timestamps.
     """
-    spans = native["intervals"].select("start_s", "end_s", "start_frame")
+    spans = native["intervals"].select("start_s", "end_s", "start_frame", "end_frame")
     if spans.is_empty():
         return pl.Series("frame_index", [], pl.Int64)
     grid = (
@@ -59,9 +61,18 @@ def gridded_frames(native: Native, video: NativeVideo, every_s: float, timestamp
         .drop_nulls("tick")
         .with_columns(at_s=pl.col("tick") * every_s)
     )
-    counted = grid.filter(pl.col("start_frame").is_not_null()).select(
-        frame_index=(pl.col("at_s") * video.frame_rate).round().cast(pl.Int64) + video.first_index
-    )
+    own = pl.col("labelled")
+    near = (own - pl.col("number")).abs() * 2 < every_s * video.frame_rate
+    counted = (
+        grid.filter(pl.col("start_frame").is_not_null())
+        .with_columns(number=(pl.col("at_s") * video.frame_rate).round().cast(pl.Int64) + video.first_index)
+        .sort("number")
+        .join_asof(
+            labelled_frames(native).to_frame("labelled"),
+            left_on="number", right_on="labelled", strategy="nearest", coalesce=False,
+        )
+        .select(frame_index=pl.when(near & own.is_between("start_frame", "end_frame")).then(own).otherwise("number"))
+    )  # fmt: skip
     timed = (
         grid.filter(pl.col("start_frame").is_null())
         .select(pl.col("at_s").cast(pl.Float64))
@@ -186,7 +197,8 @@ def _out_of_step(frames: pl.Series, promised: pl.Series, shown: list[float]) -> 
 def frames_of_images(root: Path, video: NativeVideo, native: Native, *, source: str, video_id: str) -> FrameSet:
     """Rows for the images of a sequence: measured and hashed where they lie, never copied.
 
-    A frame that labels mean and no image shows is absent; an image that cannot be read is quarantined.
+    A frame that labels mean and no image shows is absent; an image that cannot be read is quarantined. Frames of a
+    video that is not `timed` have no `pts_s`: seconds between pictures that are merely numbered would be made up.
     """
     images = native["images"].select("frame_index", "file").unique("frame_index", keep="first", maintain_order=True)
     facts = pl.DataFrame(
@@ -202,7 +214,7 @@ def frames_of_images(root: Path, video: NativeVideo, native: Native, *, source: 
         wanted.join(images, on="frame_index", how="left")
         .join(facts, on="file", how="left")
         .with_columns(
-            pts_s=(pl.col("frame_index") - video.first_index) / video.frame_rate,
+            pts_s=pl.when(video.timed).then((pl.col("frame_index") - video.first_index) / video.frame_rate),
             image_root=pl.lit("source"),
             image_name=pl.col("file"),
             status=pl.when(pl.col("file").is_null())

@@ -8,6 +8,8 @@ import polars as pl
 
 from surgsigma_dagster.video.binary import MediaError, binary, run
 
+SAME_RATE = 0.01  # share by which the rates of one clock may differ: 29.97 is called 30, but 24 and 25 are two clocks
+
 
 @dataclass(frozen=True)
 class Probe:

@@ -47,6 +47,8 @@ NO_INSTRUMENTS = [
     )
 ]  # fmt: skip
 
+NOTHING = "~"  # in place of a concept id, of a value that is known and says nothing: "Idle", "None"
+
 # libyaml, where PyYAML was built with it: ten times as fast.
 if TYPE_CHECKING:
     from yaml import BaseLoader as _Loader
@@ -55,6 +57,7 @@ else:
 
 Text = Annotated[str, Field(min_length=1)]
 ConceptId = Annotated[str, Field(pattern=rf"^({'|'.join(KINDS)})(/[a-z0-9_]+){{1,2}}$")]
+Meaning = Annotated[str, Field(pattern=rf"^({NOTHING}|({'|'.join(KINDS)})(/[a-z0-9_]+){{1,2}})$")]
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -93,27 +96,27 @@ class Concept(BaseModel):
 
 
 class AliasFile(BaseModel):
-    """One alias file: sections by field, verbatim value to concept id."""
+    """One alias file: sections by field, verbatim value to concept id, or `~` where it says nothing."""
 
     model_config = ConfigDict(extra="forbid")
 
     dataset: Text
     version: PositiveInt
     accept_concept_names: bool = False
-    phase: dict[str, ConceptId] = {}
-    step: dict[str, ConceptId] = {}
-    action: dict[str, ConceptId] = {}
-    event: dict[str, ConceptId] = {}
-    instrument: dict[str, ConceptId] = {}
-    tissue: dict[str, ConceptId] = {}
-    object: dict[str, ConceptId] = {}
-    verb: dict[str, ConceptId] = {}
-    target: dict[str, ConceptId] = {}
-    criterion: dict[str, ConceptId] = {}
-    answer: dict[str, ConceptId] = {}
+    phase: dict[str, Meaning] = {}
+    step: dict[str, Meaning] = {}
+    action: dict[str, Meaning] = {}
+    event: dict[str, Meaning] = {}
+    instrument: dict[str, Meaning] = {}
+    tissue: dict[str, Meaning] = {}
+    object: dict[str, Meaning] = {}
+    verb: dict[str, Meaning] = {}
+    target: dict[str, Meaning] = {}
+    criterion: dict[str, Meaning] = {}
+    answer: dict[str, Meaning] = {}
 
     def entries(self) -> dict[tuple[str, str], str]:
-        """Concept id by field and verbatim value."""
+        """Concept id, or `NOTHING`, by field and verbatim value."""
         return {(field, raw): found for field in FIELDS for raw, found in getattr(self, field).items()}
 
 
@@ -145,14 +148,25 @@ def read_concepts(folder: Traversable) -> tuple[Concept, ...]:
     return tuple(found.values())
 
 
-def read_aliases(file: Traversable) -> AliasFile:
-    """One alias file. Raises `SourceError` naming file and key, as for a target that is no concept."""
+def read_aliases(file: Traversable, strict: bool = True) -> AliasFile:
+    """One alias file. Raises `SourceError` naming file and keys, as for targets that are no concepts.
+
+    Unless it is `strict`, such entries are left out.
+    """
     aliases = checked(AliasFile, parsed(file), file, "")
     kinds = {concept.id: concept.kind for concept in _concepts()}
-    for (field, raw), concept_id in aliases.entries().items():
-        if kinds.get(concept_id) not in FIELDS[field]:
-            expected = f"a known concept of kind {' or '.join(FIELDS[field])}"
-            raise SourceError(file, f"{field}: {raw}", expected, concept_id)
+    faults = [
+        (field, raw, concept_id)
+        for (field, raw), concept_id in aliases.entries().items()
+        if concept_id != NOTHING and kinds.get(concept_id) not in FIELDS[field]
+    ]
+    if faults and strict:
+        field, raw, found = faults[0]
+        also = "; ".join(f"{field}: {raw}: {concept_id}" for field, raw, concept_id in faults[1:])
+        expected = f"a known concept of kind {' or '.join(FIELDS[field])}"
+        raise SourceError(file, f"{field}: {raw}", expected, f"{found}; and in other lines {also}" if also else found)
+    for field, raw, _ in faults:
+        del getattr(aliases, field)[raw]
     return aliases
 
 
@@ -180,12 +194,12 @@ def _concepts() -> tuple[Concept, ...]:
 
 
 @cache
-def _packaged(dataset: str) -> AliasFile:
+def _packaged(dataset: str, strict: bool) -> AliasFile:
     folder = files("surgsigma_dagster.vocabulary") / "aliases"
     known = sorted(f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml"))
     if dataset not in known:
         raise SourceError(folder, "", f"an alias file for one of {', '.join(known)}", dataset)
-    return read_aliases(folder / f"{dataset}.yaml")
+    return read_aliases(folder / f"{dataset}.yaml", strict)
 
 
 @cache
@@ -201,17 +215,19 @@ def concepts() -> pl.DataFrame:
     return pl.DataFrame(rows, schema=types)
 
 
-def aliases(dataset: str, extra: Path | None = None, procedure_type: str | None = None) -> pl.DataFrame:
-    """What the verbatim values of `dataset` mean: dataset, field, raw_value, concept_id, by_name.
+def aliases(
+    dataset: str, extra: Path | None = None, procedure_type: str | None = None, *, strict: bool = True
+) -> pl.DataFrame:
+    """What the verbatim values of `dataset` mean: dataset, field, raw_value, concept_id (or `NOTHING`), by_name.
 
     `extra` is an alias file of a user: its entries come first. Where a file accepts concept names, every
     name, synonym and id that means one concept of the field's kinds is listed too, with `raw_value`
     normalised and `by_name` true: it matches the normalised value, where no verbatim value does. Given
     `procedure_type`, the phases and steps among them are those of that procedure.
-    Raises `SourceError` naming file and key.
+    Raises `SourceError` naming file and key; unless `strict`, entries whose target is no concept are left out.
     """
-    packaged = _packaged(dataset)
-    own = read_aliases(extra) if extra else AliasFile(dataset=dataset, version=1)
+    packaged = _packaged(dataset, strict)
+    own = read_aliases(extra, strict) if extra else AliasFile(dataset=dataset, version=1)
     if own.dataset != dataset:
         raise SourceError(extra, "dataset", dataset, own.dataset)
     entries = [(*key, concept_id, False) for key, concept_id in (packaged.entries() | own.entries()).items()]

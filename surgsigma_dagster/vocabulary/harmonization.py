@@ -1,7 +1,7 @@
 """From native records to unified labels: concepts beside verbatim values, pixels, ids, and rejects for the rest.
 
-Values are mapped by name through the source's aliases alone. What is not listed there is turned down with its
-place, and counted in the coverage table; nothing is guessed and list positions mean nothing.
+Values are mapped by name through the source's aliases alone. What is not listed there, or listed as saying nothing,
+is turned down with its place, and counted in the coverage table; nothing is guessed and list positions mean nothing.
 """
 
 from collections.abc import Mapping
@@ -13,10 +13,11 @@ from surgsigma_dagster.quality.rejects import reject_rows
 from surgsigma_dagster.schema.tables import FRAME_LABELS, LABELS, TABLES, conform, empty
 from surgsigma_dagster.sources.config import SourceEntry
 from surgsigma_dagster.sources.errors import SourceError
-from surgsigma_dagster.vocabulary.concepts import aliases, normalised
+from surgsigma_dagster.vocabulary.concepts import NOTHING, aliases, normalised
 
 HARMONIZED = (*LABELS, "alias_coverage")
 UNMAPPED = "text"  # the field of values that are kept as they are and mean no concept
+_UNKNOWN, _NO_LABEL = "unmapped_value: no alias for", "no_label: the alias file says that nothing is meant by"
 _VALUE = ["source", "field", "raw_value"]
 _OWN = (
     "start_s",
@@ -38,17 +39,18 @@ _OWN = (
 )  # what tells records of one place apart
 
 
-def known_values(entry: SourceEntry) -> pl.DataFrame:
+def known_values(entry: SourceEntry, *, strict: bool = True) -> pl.DataFrame:
     """What the verbatim values of a source mean: source, field, raw_value, concept_id, by_name.
 
     Where it accepts concept names, phases and steps are those of its own procedure alone: "preparation" is one
-    thing in a cholecystectomy and another in a gastric bypass.
+    thing in a cholecystectomy and another in a gastric bypass. Raises `SourceError` for a faulty alias file; unless
+    `strict`, entries whose target is no concept are left out.
     """
     try:
         procedure_type = entry.subject().procedure_type
     except SourceError:
         procedure_type = entry.adapter.procedure_type
-    return aliases(entry.dataset, entry.aliases, procedure_type).select(
+    return aliases(entry.dataset, entry.aliases, procedure_type, strict=strict).select(
         pl.lit(entry.name).alias("source"), "field", "raw_value", "concept_id", "by_name"
     )
 
@@ -67,7 +69,7 @@ def harmonize(
     done: dict[str, pl.DataFrame] = {"alias_coverage": coverage}
     rejects = [
         reject_rows(native["rejects"], stage="ingestion", rule=pl.col("rule"), reason=pl.col("reason"),
-                    n_rows=pl.col("n_rows"))
+                    frame_id=frame_id(pl.col("video_id"), pl.col("frame_index")), n_rows=pl.col("n_rows"))
     ]  # fmt: skip
     for kind in LABELS:
         if records[kind].is_empty():  # most kinds of most sources: not a query of a dozen steps each
@@ -86,6 +88,7 @@ def harmonize(
                     rule=pl.col("fault").str.split(": ").list.first(),
                     reason=pl.col("fault"),
                     raw_value=_offending(kind),
+                    frame_id=_hidden_in(kind),
                     n_rows=pl.col("n_rows"),
                 )
             )
@@ -96,7 +99,7 @@ def harmonize(
 
 
 def resolve(values: pl.DataFrame, aliases: pl.DataFrame) -> pl.DataFrame:
-    """`values` (source, field, raw_value, …) with `concept_id`, null where no alias says.
+    """`values` (source, field, raw_value, …) with `concept_id`, null where no alias says, `NOTHING` where one does.
 
     A verbatim alias wins. Sources that accept concept names (in-house ones) also match by the normalised name.
     """
@@ -123,20 +126,42 @@ def _with_fields(native: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
 
 
 def verbatim_values(native: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
-    """Every verbatim value met, with the number of native rows that hold it, by video.
+    """Every verbatim value met, by video, with the native rows of the records that hold it.
 
     Columns source, video_id, field, raw_value, n_rows.
     """
+    return _spoken(native).group_by("source", "video_id", "field", "raw_value").agg(pl.col("n_rows").sum())
+
+
+def unmapped_values(native: Mapping[str, pl.DataFrame], aliases: pl.DataFrame) -> pl.DataFrame:
+    """The verbatim values that `aliases` do not know: source, field, raw_value, n_rows, the most frequent first.
+
+    A native row counts once, whatever records are made of it: a box, a presence and a triplet share their place.
+    """
+    values = resolve(verbatim_values(native).select(_VALUE).unique(), aliases).filter(pl.col("concept_id").is_null())
+    places = _spoken(native, "file", "locator", "frame_index").join(values, on=_VALUE, how="semi")
+    return (
+        places.group_by(*_VALUE, "file", "locator", "frame_index")
+        .agg(pl.col("n_rows").max())
+        .group_by(_VALUE)
+        .agg(pl.col("n_rows").sum())
+        .sort("n_rows", "field", "raw_value", descending=[True, False, False])
+    )
+
+
+def _spoken(native: Mapping[str, pl.DataFrame], *more: str) -> pl.DataFrame:
+    """The verbatim values of every record: source, video_id, field, raw_value, n_rows, and `more` where it has them."""
     records = _with_fields(native)
-    columns = ["source", "video_id", "field", "raw_value", "n_rows"]
-    parts = [records[kind].select(columns).filter(pl.col("field") != UNMAPPED) for kind in LABELS]
+    columns = ["source", "video_id", "field", "raw_value", "n_rows", *more]
+    parts = [
+        records[kind].select(name for name in columns if name in records[kind].columns)
+        .filter(pl.col("field") != UNMAPPED)
+        for kind in LABELS
+    ]  # fmt: skip
     for field in ("verb", "target"):
-        parts.append(
-            records["triplets"]
-            .filter(pl.col(f"raw_{field}").is_not_null())
-            .select("source", "video_id", field=pl.lit(field), raw_value=f"raw_{field}", n_rows="n_rows")
-        )
-    return pl.concat(parts).group_by(columns[:-1]).agg(pl.col("n_rows").sum())
+        said = records["triplets"].filter(pl.col(f"raw_{field}").is_not_null())
+        parts.append(said.with_columns(field=pl.lit(field), raw_value=f"raw_{field}").select(columns))
+    return pl.concat(parts, how="diagonal")
 
 
 def _with_concepts(frame: pl.DataFrame, kind: str, found: pl.DataFrame) -> pl.DataFrame:
@@ -177,15 +202,18 @@ def _in_pixels(boxes: pl.DataFrame, videos: pl.DataFrame) -> pl.DataFrame:
 def _faults(kind: str) -> list[tuple[pl.Expr, pl.Expr]]:
     """When a record makes no label, and why (`rule: reason`); the first that holds counts."""
 
-    def unmapped(raw: str, field: pl.Expr) -> pl.Expr:
-        return pl.format("unmapped_value: no alias for {} '{}'", field, raw)
+    def worded(raw: str, field: pl.Expr, concept: pl.Expr, said: pl.Expr) -> list[tuple[pl.Expr, pl.Expr]]:
+        """Of a value that is `said`: nobody knows it, or it is known to say nothing."""
+        return [
+            (concept.is_null() & said, pl.format(f"{_UNKNOWN} {{}} '{{}}'", field, raw)),
+            (concept == NOTHING, pl.format(f"{_NO_LABEL} {{}} '{{}}'", field, raw)),
+        ]
 
-    nowhere = pl.col("concept_id").is_null() & (pl.col("field") != UNMAPPED)
-    faults = [(nowhere, unmapped("raw_value", pl.col("field")))]
+    faults = worded("raw_value", pl.col("field"), pl.col("concept_id"), pl.col("field") != UNMAPPED)
     if kind == "triplets":
         for field in ("verb", "target"):
-            missing = pl.col(f"raw_{field}").is_not_null() & pl.col(f"{field}_concept_id").is_null()
-            faults.append((missing, unmapped(f"raw_{field}", pl.lit(field))))
+            raw = f"raw_{field}"
+            faults += worded(raw, pl.lit(field), pl.col(f"{field}_concept_id"), pl.col(raw).is_not_null())
     if kind == "boxes":
         unknown = pl.lit("unknown_image_size: neither the file nor the image tells the size in pixels")
         faults.append((pl.col("width").is_null() | pl.col("height").is_null(), unknown))
@@ -204,13 +232,21 @@ def _faults(kind: str) -> list[tuple[pl.Expr, pl.Expr]]:
     return faults
 
 
+def _hidden_in(kind: str) -> pl.Expr | None:
+    """The frame in which something visible goes unnamed, since its record makes no label."""
+    if kind not in {"presences", "boxes", "masks", "triplets"}:
+        return None
+    seen = pl.col("present") if kind == "presences" else ~pl.col("fault").str.starts_with("repeated_box")
+    return pl.when(seen).then(frame_id(pl.col("video_id"), pl.col("frame_index")))
+
+
 def _offending(kind: str) -> pl.Expr:
     """The value that `fault` speaks of."""
     value = pl.col("raw_value")
     if kind == "triplets":
         for field in ("target", "verb"):
             value = (
-                pl.when(pl.col("fault").str.starts_with(f"unmapped_value: no alias for {field} '"))
+                pl.when(pl.col("fault").str.contains(f"^({_UNKNOWN}|{_NO_LABEL}) {field} '"))
                 .then(f"raw_{field}")
                 .otherwise(value)
             )

@@ -18,6 +18,7 @@ from surgsigma_dagster.sources.bucket import mirror
 from surgsigma_dagster.sources.config import load_sources
 from surgsigma_dagster.sources.errors import SourceError
 from tests.unit.made import footage
+from tests.unit.native import put
 from tests.unit.native_releases import WRITERS as RELEASES
 from tests.unit.test_adapters_rules import WRITERS as NATIVE
 
@@ -138,7 +139,7 @@ def test_clocks_that_disagree_are_found_before_a_build(samples: Path, tmp_path: 
     phases.write_text("\n".join([*lines, *more]) + "\n")
     (tmp_path / "sources.yaml").write_text("sources:\n  - {name: ours, dataset: cholec80, root: cholec80}\n")
     found = json.loads(surgsigma("sources", "check", tmp_path / "sources.yaml", "--json").stdout)
-    (problem,) = [row for row in found["problems"] if row["problem"] == "clock_disagreement"]
+    (problem,) = [row for row in found["problems"] if row["problem"] == "labels_end_late"]
     assert (problem["times"], problem["example"].split(":")[0]) == (1, phases.name.removesuffix("-phase.txt"))
     assert "labels until" in problem["example"]
     assert found["sources"][0]["terms"] == "non-commercial, share-alike"
@@ -153,8 +154,46 @@ def test_a_label_file_cut_off_between_two_lines_is_told_by_its_video(samples: Pa
         lines = path.read_text().splitlines()
         path.write_text("\n".join(lines[: len(lines) // 3]) + "\n")
     (problem,) = checked(config)["problems"]
-    assert problem["problem"] == "clock_disagreement"
+    assert problem["problem"] == "labels_end_early"
     assert problem["example"].startswith("video01: labels end at ")
+
+
+def test_another_frame_rate_and_an_early_end_are_two_problems(tmp_path: Path) -> None:
+    root = tmp_path / "cholec80"
+    for video, fps, seconds in (("video01", 50, 4), ("video02", 25, 9)):
+        lines = "".join(f"{frame}\tPreparation\n" for frame in range(101))
+        put(root, f"phase_annotations/{video}-phase.txt", f"Frame\tPhase\n{lines}")
+        (root / "videos").mkdir(exist_ok=True)
+        footage(root / f"videos/{video}.mp4", fps * seconds, fps=fps)
+    (tmp_path / "sources.yaml").write_text("sources:\n  - {name: ours, dataset: cholec80, root: cholec80}\n")
+    found = checked(load_sources(tmp_path / "sources.yaml"))["problems"]
+    told = [(row["problem"], row["times"], row["example"].split(",")[0]) for row in found]
+    assert told == [
+        ("clock_disagreement", 1, "video01: labels count 25 frames a second"),
+        ("labels_end_early", 1, "video02: labels end at 4.0 s"),
+    ]
+
+
+def test_a_misspelt_concept_hides_no_word_that_is_unmapped_and_one_that_means_nothing_is_not_listed(
+    tmp_path: Path,
+) -> None:
+    rows = "".join(f"{k},{k + 1},phase,{word}\n" for k, word in enumerate(["Prep", "Idle", "Lunch", "Lunch", "Tea"]))
+    NATIVE["in_house"](tmp_path / "ward")
+    put(tmp_path, "ward/new.csv", f"start,end,track,label\n{rows}")
+    concepts = "  Prep: phase/cholecystectomy/prep\n  Idle: ~\n  Tea: phase/cholecystectomy/tea\n"
+    (tmp_path / "ours.yaml").write_text(f"dataset: in_house\nversion: 1\nphase:\n{concepts}")
+    (tmp_path / "sources.yaml").write_text(
+        "sources:\n  - {name: ward, dataset: in_house, root: ward, aliases: ours.yaml}\n"
+    )
+    found = checked(load_sources(tmp_path / "sources.yaml"))
+    (problem,) = [row for row in found["problems"] if row["severity"] == "error"]
+    assert problem["problem"] == "unknown_concept"
+    for said in ("ours.yaml", "phase: Prep", "phase/cholecystectomy/prep", "phase: Tea: phase/cholecystectomy/tea"):
+        assert said in problem["example"]
+    unmapped = {row["raw_value"]: row["n_rows"] for row in found["unmapped"] if row["field"] == "phase"}
+    assert {word: n for word, n in unmapped.items() if word in {"Prep", "Idle", "Lunch", "Tea"}} == {
+        "Lunch": 2, "Prep": 1, "Tea": 1,
+    }  # fmt: skip
 
 
 def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:

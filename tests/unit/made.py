@@ -149,8 +149,8 @@ def video_row(source: str, video: str, dataset: str, size: tuple[int, int] | Non
     return {
         "video_id": f"{source}/{video}", "source": source, "video": video, "media": "video", "status": "available",
         "listed_procedure": procedure_of(source, dataset, listed)[0], "identity_rule": "one video, one procedure",
-        "procedure_type": CHOLECYSTECTOMY, "label_rate": 25.0, "first_index": 0,
-        "width": size and size[0], "height": size and size[1], "duration_s": 100.0, "complete": [],
+        "procedure_type": CHOLECYSTECTOMY, "label_rate": 25.0, "first_index": 0, "timed": True,
+        "width": size and size[0], "height": size and size[1], "duration_s": 100.0, "complete": [], "partial": False,
     }  # fmt: skip
 
 
@@ -169,7 +169,8 @@ def scene(*frames: Row, source: str = "cholect50", video: str = "VID01") -> pl.D
     usual = {
         "video_id": f"{source}/{video}", "source": source, "procedure_id": "cholec/001", "split": "train",
         "procedure_type": CHOLECYSTECTOMY, "width": 854, "height": 480, "instruments_complete": False, "kind": "frame",
-        "tissues_complete": False, "actions": [], "motions": [], "start_s": 0.0, "cutoff_s": 0.0, "end_s": 0.0,
+        "tissues_complete": False, "partial": False, "actions": [], "motions": [],
+        "start_s": 0.0, "cutoff_s": 0.0, "end_s": 0.0,
         "instruments": [], "tissues": [], "triplets": [], "criteria": [], "label_ids": ["label"],
     }  # fmt: skip
     return table(

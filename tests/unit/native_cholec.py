@@ -132,7 +132,9 @@ T45_TRIPLETS = {7: "grasper,grasp,gallbladder", 19: "grasper,retract,liver", 60:
 
 
 def t45_names() -> str:
-    names = {i: f"grasper,verb{i},target{i}" for i in range(100)} | T45_TRIPLETS
+    names = {i: f"grasper,verb{i},target{i}" for i in range(94)} | T45_TRIPLETS
+    idle = ("grasper", "bipolar", "hook", "scissors", "clipper", "irrigator")
+    names |= {94 + i: f"{instrument},null_verb,null_target" for i, instrument in enumerate(idle)}
     return "".join(f"{i}:{name}\n" for i, name in names.items())
 
 

@@ -93,7 +93,7 @@ def surgsigma_v01(root: Path) -> None:
     ]
     value = release(["Cholec80/videos/video02.mp4", "Cholec80/videos/vid110.mp4"], images, annos)
     put(root, "SurgSigma_v0.1_T50subset.json", value)
-    for path in images:
+    for path in [*images, "dense_prediction/depth/VID02/000000.png"]:
         put(root, path, picture(blocks(7, 8)))
 
 

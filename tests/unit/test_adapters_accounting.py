@@ -41,6 +41,8 @@ def test_a_row_counts_once_however_many_places_name_it(places: list[tuple[str, i
 
 def test_a_row_is_rejected_only_where_it_makes_no_record() -> None:
     rejects = intervals(("line 2", 1), ("line 9", 1)).select("video", "file", "locator", "n_rows")
-    rejects = rejects.with_columns(rule=pl.lit("r"), reason=pl.lit("s"), raw_value=pl.lit(None))
+    rejects = rejects.with_columns(
+        rule=pl.lit("r"), reason=pl.lit("s"), raw_value=pl.lit(None), frame_index=pl.lit(None)
+    )
     found = native_rows(NativeLabels({"intervals": intervals(("lines 2-5", 4)), "rejects": rejects}))
     assert found.row(0) == ("f", 5, 1)

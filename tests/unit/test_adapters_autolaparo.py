@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from surgsigma_dagster.identity.procedures import claims_of, procedure_of, split_of
 from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.sources.errors import SourceError
 
@@ -34,7 +35,15 @@ def test_a_mask_holds_the_classes_whose_values_it_holds(tmp_path: Path) -> None:
     ]
 
 
-def test_a_clip_counts_25_frames_a_second_from_one_and_all_clips_are_one_procedure(tmp_path: Path) -> None:
+def test_every_class_is_in_a_frame_or_not_even_where_the_mask_is_all_background(tmp_path: Path) -> None:
+    autolaparo(tmp_path)
+    presences = read("autolaparo", tmp_path)["presences"]
+    assert presences.group_by("frame_index").len().sort("frame_index").rows() == [(1, 9), (125, 9)]
+    seen = presences.filter("present").select("frame_index", "field", "raw_value").rows()
+    assert seen == [(1, "object", "tool1m"), (1, "object", "tool1s"), (1, "object", "uterus")]
+
+
+def test_a_clip_counts_25_frames_a_second_from_one(tmp_path: Path) -> None:
     autolaparo(tmp_path)
     put(tmp_path, "AutoLaparo_Task3/imgs/300050.jpg", picture(blocks(90), ".jpg"))
     videos = {video.video: video for video in adapters()["autolaparo"].videos(tmp_path)}
@@ -42,10 +51,31 @@ def test_a_clip_counts_25_frames_a_second_from_one_and_all_clips_are_one_procedu
     assert (clip.media, clip.path, clip.first_index) == ("images", "AutoLaparo_Task3/imgs", 1)
     first, last = ((frame - clip.first_index) / clip.frame_rate for frame in (1, 125))
     assert (first, last) == (0.0, 4.96)
-    assert {videos[name].patient for name in ("007", "300")} == {"task 3"}
-    assert (videos["01"].media, videos["01"].first_index, videos["01"].patient) == ("video", 0, None)
+    assert (videos["01"].media, videos["01"].first_index) == ("video", 0)
     shown = read("autolaparo", tmp_path)["images"].select("video", "frame_index").rows()
     assert shown == [("007", 1), ("007", 125), ("300", 50)]
+
+
+@pytest.mark.parametrize("source", ["autolaparo", "lab"])
+def test_no_clip_is_a_video_of_task_1_and_none_is_trained_on(source: str, tmp_path: Path) -> None:
+    autolaparo(tmp_path)
+    for name in ("003001.jpg", "020001.jpg", "300001.jpg"):
+        put(tmp_path, f"AutoLaparo_Task3/imgs/{name}", picture(blocks(90), ".jpg"))
+    listed = adapters()["autolaparo"].videos(tmp_path)
+    shown = {video.video: procedure_of(source, "autolaparo", video)[0] for video in listed}
+    assert len({*shown.values()}) == len(shown)
+    splits = dict(split_of(shown.values(), 7, {}).select("procedure_id", "split").iter_rows())
+    assert {name: splits[procedure] for name, procedure in shown.items()} == {
+        "01": "train", "003": "test", "007": "test", "020": "test", "300": "test",
+    }  # fmt: skip
+    assert claims_of(shown["003"]) == {}
+
+
+@pytest.mark.parametrize("patient", ["task 3", "P-3", "3b"])
+@pytest.mark.parametrize("dataset", ["autolaparo", "endoscapes"])
+def test_digits_in_the_name_of_a_patient_are_no_number_of_a_video(dataset: str, patient: str) -> None:
+    assert claims_of(f"{dataset}/{patient}") == {}
+    assert claims_of(f"{dataset}/03") == {dataset: "train"}
 
 
 @pytest.mark.parametrize("base", ["", "AutoLaparo_Task1/"])

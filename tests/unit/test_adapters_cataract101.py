@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+import polars as pl
 import pytest
 
-from surgsigma_dagster.sources.adapter import adapters
+from surgsigma_dagster.sources.adapter import NativeLabels, adapters, read_labels
 from surgsigma_dagster.sources.errors import SourceError
 
 from .native import put, read, rules
@@ -69,3 +70,30 @@ def test_a_table_that_contradicts_the_others_is_an_error_at_its_line(
     with pytest.raises(SourceError) as error:
         read("cataract101", tmp_path)
     assert (error.value.file, error.value.place) == (file, place)
+
+
+VIDEOS = "VideoID;Frames;FPS;Surgeon;Experience\n269;500;25;1;2\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "at_fault"),
+    [
+        (LABELS, f"{HEADER}269;70;1\n270;100;5\n", "case_270"),
+        (LABELS, f"{HEADER}269;70;1\n270;0;9\n", "case_270"),
+        (LABELS, f"{HEADER}269;70;1\n271;0;1\n", "case_271"),
+        ("videos.csv", f"{VIDEOS}270;100;0;2;1\n", "case_270"),
+        ("videos.csv", f"{VIDEOS}270;100;25;2;1\n270;90;25;2;1\n", "case_270"),
+    ],
+    ids=["beyond the end", "unknown phase", "unknown video", "no rate", "video twice"],
+)
+def test_a_line_that_cannot_be_right_costs_its_own_video_alone(
+    file: str, content: str, at_fault: str, tmp_path: Path
+) -> None:
+    cataract101(tmp_path)
+    put(tmp_path, file, content)
+    adapter = adapters()["cataract101"]
+    parts = read_labels(adapter, tmp_path, adapter.videos(tmp_path))
+    failed = {videos[0].video: found for videos, found in parts if isinstance(found, SourceError)}
+    assert {video: error.file for video, error in failed.items()} == {at_fault: file}
+    read_all = [found["intervals"] for _, found in parts if isinstance(found, NativeLabels)]
+    assert {*pl.concat(read_all)["video"]} >= {"case_269"}

@@ -61,6 +61,27 @@ def test_the_parts_may_lie_in_folders_of_their_own(tmp_path: Path) -> None:
     assert read("cataract1k", tmp_path)["intervals"].height == 1
 
 
+def test_stills_lie_in_the_folder_as_the_readme_spells_it_too(tmp_path: Path) -> None:
+    cataract1k(tmp_path)
+    spelt = tmp_path / "Annotations/Images_and_Supervisely_Annotations"
+    (tmp_path / "Annotations/Images-and-Supervisely-Annotations").rename(spelt)
+    stills, _ = adapters()["cataract1k"].videos(tmp_path)
+    assert (stills.media, stills.path) == ("images", STILLS.replace("-", "_"))
+    assert read("cataract1k", tmp_path)["images"].height == 2
+
+
+def test_the_extended_release_is_said_to_be_recognised_and_not_read(tmp_path: Path) -> None:
+    put(tmp_path, "annotations.csv", "VideoID,FrameNo,Phase\n5013,1,3\n")
+    put(tmp_path, "videos/case_5013.mp4", b"")
+    found = {name: evidence for name, one in adapters().items() if (evidence := one.detect(tmp_path))}
+    assert found == {"cataract1k": "Cataract-1K: found annotations.csv of the extended release, which is not read"}
+    with pytest.raises(SourceError, match=r"annotations\.csv, line 1: expected the release of 56 videos.* 303 videos"):
+        adapters()["cataract1k"].videos(tmp_path)
+    cataract1k(tmp_path)
+    assert "case_5013_annotations_phases.csv" in str(adapters()["cataract1k"].detect(tmp_path))
+    assert read("cataract1k", tmp_path)["intervals"].height == 1
+
+
 @pytest.mark.parametrize(
     ("box", "place"),
     [

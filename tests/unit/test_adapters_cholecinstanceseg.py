@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from surgsigma_dagster.identity.procedures import procedure_of
 from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.vocabulary.concepts import aliases
@@ -62,6 +63,39 @@ def test_parts_of_a_video_count_frames_on_clocks_of_their_own(tmp_path: Path) ->
     }
     assert (found["t80_VID03"].media, found["t80_VID03"].path) == ("images", f"{INSTANCES}/img_dir")
     assert read(NAME, tmp_path)["images"].select("video", "frame_index").rows() == [("t80_VID03", 30)]
+
+
+@pytest.mark.parametrize("video", ["seg8k_video12", "seg8k_VID12"])
+def test_files_of_cholecseg8k_say_video_or_vid_and_show_the_same_operation(video: str, tmp_path: Path) -> None:
+    folder = "train/VID12_seg8k"
+    put(tmp_path, f"{folder}/ann_dir/{video}_015810.json", labelme(15810, outline("hook", 1), part=video))
+    put(tmp_path, f"{folder}/img_dir/{video}_015810.png", b"image")
+    assert adapters()[NAME].detect(tmp_path)
+    (listed,) = adapters()[NAME].videos(tmp_path)
+    assert (listed.video, listed.media, listed.frame_rate, listed.split) == (video, "images", 25.0, "train")
+    assert procedure_of(NAME, NAME, listed)[0] == "cholec/012"
+    labels = read(NAME, tmp_path)
+    assert [labels[kind]["frame_index"].unique().to_list() for kind in ("masks", "images")] == [[15810], [15810]]
+
+
+@pytest.mark.parametrize("name", ["seg8k_clip12_015810.json", "t80_VID03_30.json"])
+def test_an_annotation_of_another_name_is_an_error_that_names_it(name: str, tmp_path: Path) -> None:
+    cholecinstanceseg(tmp_path)
+    put(tmp_path, f"{INSTANCES}/ann_dir/._t80_VID03_000030.json", b"\x00\x05")  # what macOS leaves behind
+    assert read(NAME, tmp_path)["masks"].height == 3
+    put(tmp_path, f"{INSTANCES}/ann_dir/{name}", labelme(30))
+    with pytest.raises(SourceError) as error:
+        adapters()[NAME].videos(tmp_path)
+    assert (error.value.file, error.value.found) == (f"{INSTANCES}/ann_dir/{name}", name)
+
+
+def test_an_empty_frame_that_names_another_image_is_rejected(tmp_path: Path) -> None:
+    put(tmp_path, FILE, labelme(60))
+    labels = read(NAME, tmp_path)
+    assert labels["rejects"].select("rule", "file", "locator", "raw_value").rows() == [
+        ("labels_of_another_image", FILE, "file", "img_dir/t80_VID03_000060.png")
+    ]
+    assert labels["presences"].is_empty()
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,37 @@ def test_phases_count_25_fps_frames_from_1_and_each_frame_lasts_its_second(tmp_p
     assert (video.frame_rate, video.first_index) == (25.0, 1)
 
 
+NAMED = {1: "preparation", 2: "carlot-triangle-dissection", 3: "clipping-and-cutting"}
+
+
+@pytest.mark.parametrize("key", ["phases", "phase"])
+@pytest.mark.parametrize(
+    "declared",
+    [[{"id": id_, "name": name} for id_, name in NAMED.items()], {str(id_): name for id_, name in NAMED.items()}],
+    ids=["list", "object"],
+)
+def test_phases_are_those_that_the_file_names_and_not_those_of_their_position(
+    declared: Any, key: str, tmp_path: Path
+) -> None:
+    value = tracks_file({"1": [tracked(0, RELATIVE, 1)], "26": [tracked(0, RELATIVE, 3)]})
+    value["categories"][key] = declared
+    put(tmp_path, TRACKED, value)
+    phases = read(NAME, tmp_path)["intervals"].filter(field="phase")
+    assert phases.select("start_frame", "raw_value").rows() == [(1, "preparation"), (26, "clipping-and-cutting")]
+    value["annotations"]["26"] = [tracked(0, RELATIVE, 0)]
+    put(tmp_path, TRACKED, value)
+    with pytest.raises(SourceError, match=rf"/annotations/26/0: expected an id of /categories/{key} as phase, found 0"):
+        read(NAME, tmp_path)
+
+
+def test_a_phase_beyond_the_documented_ones_says_that_the_file_names_none(tmp_path: Path) -> None:
+    put(tmp_path, TRACKED, tracks_file({"1": [tracked(0, RELATIVE, 7)]}))
+    with pytest.raises(
+        SourceError, match=r"CholecT50's phases 0 to 6, since /categories names none, as phase, found 7"
+    ):
+        read(NAME, tmp_path)
+
+
 def test_bleeding_and_smoke_are_events_of_their_frame(tmp_path: Path) -> None:
     cholectrack20(tmp_path)
     events = read(NAME, tmp_path)["intervals"].filter(field="event")
@@ -138,6 +169,8 @@ def test_frames_are_preferred_to_the_video_file(tmp_path: Path) -> None:
         ({"1": [tracked(0, [0.1, 0.2, 0.3])]}, {}, "/annotations/1/0/tool_bbox"),
         ({"1": {}}, {}, "/annotations/1"),
         ({"1": []}, {"categories": {}}, "/categories/tools"),
+        ({"1": []}, {"categories": {"tools": {"0": "grasper"}, "phases": ["preparation"]}}, "/categories/phases/0"),
+        ({"1": []}, {"categories": {"tools": {"0": "grasper"}, "phase": {}, "phases": {}}}, "/categories"),
         ({"1": []}, {"video": {"width": "854"}}, "/video/width"),
     ],
 )

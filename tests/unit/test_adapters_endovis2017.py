@@ -58,9 +58,16 @@ def test_swapped_labels_of_sequence_9_are_rejected_and_its_others_are_not(tmp_pa
         mask(tmp_path, f"instrument_dataset_9/ground_truth/{folder}/frame000.png", [[10]])
     labels = read("endovis2017", tmp_path)
     assert labels["masks"]["raw_value"].to_list() == labels["presences"]["raw_value"].to_list() == ["Bipolar_Forceps"]
-    assert labels["rejects"].select("rule", "raw_value").rows() == [
-        ("swapped_labels", "Prograsp_Forceps"), ("swapped_labels", "Vessel_Sealer"),
+    assert labels["rejects"].select("rule", "raw_value", "frame_index").rows() == [
+        ("swapped_labels", "Prograsp_Forceps", 0), ("swapped_labels", "Vessel_Sealer", 0),
     ]  # fmt: skip
+
+
+def test_a_mask_that_cannot_be_read_hides_what_its_frame_shows(tmp_path: Path) -> None:
+    endovis2017(tmp_path)
+    put(tmp_path, f"{TRUTH}/Maryland_Bipolar_Forceps_labels/frame000.png", b"no image")
+    rejects = read("endovis2017", tmp_path)["rejects"]
+    assert rejects.select("rule", "frame_index").rows() == [("unreadable_mask", 0)]
 
 
 def test_unexpected_values_are_rejected_with_their_value(tmp_path: Path) -> None:

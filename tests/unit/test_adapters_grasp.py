@@ -122,3 +122,27 @@ def test_masks_whose_values_no_file_names_are_an_error(tmp_path: Path) -> None:
     mask(tmp_path, "annotations/segmentations/CASE041/00002.png", [[4]])
     with pytest.raises(SourceError, match="a short-term file that names its values"):
         read("grasp", tmp_path)
+
+
+def test_a_mask_that_shows_other_instruments_than_the_boxes_of_its_frame_is_rejected(tmp_path: Path) -> None:
+    grasp(tmp_path)
+    mask(tmp_path, "annotations/segmentations/CASE041/00002.png", [[0, 1], [0, 1]])  # instances, not classes
+    labels = read("grasp", tmp_path)
+    assert labels["rejects"].select("rule", "reason").rows() == [
+        (
+            "mask_unlike_boxes",
+            "The mask shows Bipolar Forceps, the boxes of its frame are of Monopolar Curved Scissors.",
+        )
+    ]
+    assert labels["masks"].is_empty()
+    assert labels["presences"].is_empty()
+    assert labels["boxes"].filter(video="CASE041").height == 1
+
+
+def test_the_30_fps_release_alone_is_recognised_and_told_what_is_missing(tmp_path: Path) -> None:
+    grasp(tmp_path / "GraSP_30fps")
+    assert "GraSP_30fps" in str(adapters()["grasp"].detect(tmp_path))
+    with pytest.raises(SourceError, match="GraSP_30fps: expected GraSP_1fps beside it"):
+        adapters()["grasp"].videos(tmp_path)
+    grasp(tmp_path / "GraSP_1fps")
+    assert {video.video for video in adapters()["grasp"].videos(tmp_path)} >= {"CASE001", "CASE041"}

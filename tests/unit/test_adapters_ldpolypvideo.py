@@ -70,3 +70,9 @@ def test_windows_line_ends_change_nothing(tmp_path: Path) -> None:
     plain = read("ldpolypvideo", tmp_path)
     put(tmp_path, FILE, (tmp_path / FILE).read_bytes().replace(b"\n", b"\r\n"))
     assert all(read("ldpolypvideo", tmp_path)[kind].equals(rows) for kind, rows in plain.tables.items())
+
+
+def test_the_folders_are_the_official_splits(tmp_path: Path) -> None:
+    ldpolypvideo(tmp_path)
+    splits = {video.video: video.split for video in adapters()["ldpolypvideo"].videos(tmp_path)}
+    assert splits == {"101": "test", "7": "train"}

@@ -8,7 +8,7 @@ from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.sources.errors import SourceError
 
 from .native import LABELS, counted, put, read, real
-from .native_specialties import multibypass140
+from .native_specialties import blocks, multibypass140, picture
 
 LABEL = "labels/bern/labels_by70/BBP01.mp4.json"
 
@@ -45,12 +45,48 @@ def test_an_interval_that_does_not_end_after_it_starts_is_rejected(end: int, tmp
     ]
 
 
-@pytest.mark.parametrize("place", ["videos/bern/BBP01.mp4", "BBP01.mp4", "somewhere/else/BBP01.mp4"])
+@pytest.mark.parametrize(
+    "place",
+    ["videos/bern/BBP01.mp4", "BBP01.mp4", "somewhere/else/BBP01.mp4", "videos/BBP01-x.mp4", "BBP01-2020-cut.mp4"],
+)
 def test_the_video_file_is_found_wherever_it_lies(place: str, tmp_path: Path) -> None:
     multibypass140(tmp_path)
     put(tmp_path, place, b"")
     (video,) = adapters()["multibypass140"].videos(tmp_path)
     assert (video.media, video.path) == ("video", place)
+
+
+def test_of_several_files_of_a_video_the_one_of_its_name_is_taken_and_none_is_guessed(tmp_path: Path) -> None:
+    multibypass140(tmp_path)
+    for name in ("BBP01-a.mp4", "BBP01-b.mp4"):
+        put(tmp_path, f"videos/{name}", b"")
+    with pytest.raises(SourceError, match=r"BBP01-a\.mp4: expected one video file of BBP01, found BBP01-b\.mp4 too"):
+        adapters()["multibypass140"].videos(tmp_path)
+    put(tmp_path, "videos/BBP01.mp4", b"")
+    (video,) = adapters()["multibypass140"].videos(tmp_path)
+    assert (video.media, video.path) == ("video", "videos/BBP01.mp4")
+
+
+@pytest.mark.parametrize("folder", ["frames", "datasets/BernBypass70/frames", "labels/bern/labels_by70_splits/frames"])
+@pytest.mark.parametrize("name", ["img{}.jpg", "BBP01_{:08d}.jpg", "BBP01-x_{:08d}.jpg"])
+def test_frames_count_seconds_from_one(name: str, folder: str, tmp_path: Path) -> None:
+    multibypass140(tmp_path)
+    for number in (1, 10, 155):
+        put(tmp_path, f"{folder}/BBP01/{name.format(number)}", picture(blocks(number), ".jpg"))
+    put(tmp_path, f"{folder}/BBP02/{name.format(1)}", b"of a video without labels")
+    (video,) = adapters()["multibypass140"].videos(tmp_path)
+    assert (video.media, video.path) == ("images", f"{folder}/BBP01")
+    shown = read("multibypass140", tmp_path)["images"].select("video", "frame_index").rows()
+    assert shown == [("BBP01", 1), ("BBP01", 10), ("BBP01", 155)]
+    assert [(frame - video.first_index) / video.frame_rate for _, frame in shown] == [0.0, 9.0, 154.0]
+
+
+def test_a_video_file_is_preferred_to_frames(tmp_path: Path) -> None:
+    multibypass140(tmp_path)
+    put(tmp_path, "videos/BBP01.mp4", b"")
+    put(tmp_path, "frames/BBP01/img1.jpg", picture(blocks(1), ".jpg"))
+    (video,) = adapters()["multibypass140"].videos(tmp_path)
+    assert (video.media, video.first_index) == ("video", 0)
 
 
 def test_an_entry_without_an_end_is_an_error_at_its_pointer(tmp_path: Path) -> None:

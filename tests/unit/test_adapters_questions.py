@@ -4,12 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from surgsigma_dagster.dialogue.task import tasks_fed
 from surgsigma_dagster.identity.procedures import procedure_of, split_of
 from surgsigma_dagster.sources.adapter import NativeVideo, adapters
 from surgsigma_dagster.sources.errors import SourceError
+from surgsigma_dagster.vocabulary.concepts import aliases
 
 from .native import counted, put, read, rules
 from .native_releases import QUESTIONS, WRITERS
+from .native_specialties import blocks, picture
 
 
 def test_questions_of_endovis_are_kept_as_asked_and_state_organ_instruments_and_actions(tmp_path: Path) -> None:
@@ -31,6 +34,24 @@ def test_questions_of_endovis_are_kept_as_asked_and_state_organ_instruments_and_
     }  # fmt: skip
 
 
+def test_the_older_form_beside_the_newer_one_adds_no_question_and_no_label_twice(tmp_path: Path) -> None:
+    WRITERS["endovis18_vqa"](tmp_path)
+    plain = read("endovis18_vqa", tmp_path)
+    older = "seq_2/vqa/simple/frame148_QA.txt"
+    put(tmp_path, older, f"{QUESTIONS.replace('left-top', 'right-top')}Is it bright?|yes\n")
+    put(tmp_path, "copy/seq_2/vqa/Sentence/frame000_QA.txt", "What organ is being operated?|organ is kidney\n")
+    labels = read("endovis18_vqa", tmp_path)
+    added = labels["questions"].join(plain["questions"], on=["file", "locator"], how="anti")
+    assert added.select("file", "question").rows() == [(older, "Is it bright?")]
+    assert all(labels[kind].equals(plain[kind]) for kind in ("presences", "triplets"))
+    assert sorted(labels["rejects"].select("rule", "file", "locator").rows()) == [
+        ("repeats", "copy/seq_2/vqa/Sentence/frame000_QA.txt", "line 1"),
+        *(("repeats", older, f"line {line}") for line in (1, 2, 4)),
+        ("superseded", older, "line 3"),
+    ]
+    assert counted(labels)[older] == (5, 4)
+
+
 def test_a_question_of_no_known_form_states_nothing(tmp_path: Path) -> None:
     put(tmp_path, "seq_1/vqa/simple/frame003_QA.txt", "How many tools are operating?|2\n\n\nIs it bright?|yes\n")
     labels = read("endovis18_vqa", tmp_path)
@@ -41,13 +62,41 @@ def test_a_question_of_no_known_form_states_nothing(tmp_path: Path) -> None:
 def test_boxes_of_vqla_count_pixels_from_one_and_belong_to_what_is_asked_for(tmp_path: Path) -> None:
     WRITERS["endovis_vqla"](tmp_path)
     labels = read("endovis_vqla", tmp_path)
-    assert {video.video for video in adapters()["endovis_vqla"].videos(tmp_path)} == {"seq_5", "seq1"}
+    assert {video.video for video in adapters()["endovis_vqla"].videos(tmp_path)} == {"seq_5", "17_seq1"}
     boxes = labels["boxes"].filter(labels["boxes"]["frame_index"] == 148)
     columns = ["raw_value", "x1", "y1", "x2", "y2", "width", "height"]
     assert set(boxes.select(columns).iter_rows()) == {
         ("kidney", 0.0, 0.0, 1279.0, 1023.0, 1280, 1024), ("prograsp_forceps", 100.0, 200.0, 300.0, 400.0, 1280, 1024),
     }  # fmt: skip
     assert labels["questions"].height == 9
+
+
+def test_the_flat_folder_is_of_endovis_2017_and_shares_no_operation_with_2018(tmp_path: Path) -> None:
+    line = "What is the state of vessel_sealer?|Grasping|1, 2, 30, 40\n"
+    for name in ("seq_1_frame000", "instrument_dataset_2_frame004"):
+        put(tmp_path, f"vqla/label/{name}_QA.txt", line)
+        put(tmp_path, f"left_frames/{name}.png", picture(blocks(7, 8)))
+    videos = adapters()["endovis_vqla"].videos(tmp_path)
+    assert [(one.video, one.media, one.frame_rate) for one in videos] == [
+        ("17_seq_1", "images", 2.0), ("instrument_dataset_2", "images", 2.0),
+    ]  # fmt: skip
+    assert [procedure_of("vqla", "endovis_vqla", one)[0] for one in videos] == [
+        "endovis_vqla/17_seq_1",
+        procedure_of("ev17", "endovis2017", NativeVideo("instrument_dataset_2", "images", 2.0))[0],
+    ]
+    labels = read("endovis_vqla", tmp_path)
+    assert labels["images"].select("video", "frame_index").rows() == [("17_seq_1", 0), ("instrument_dataset_2", 4)]
+    known = aliases("endovis_vqla", None, None)["raw_value"]
+    assert set(labels["boxes"]["raw_value"]) <= set(known)
+
+
+@pytest.mark.parametrize("dataset", ["endovis18_vqa", "endovis_vqla"])
+def test_what_no_question_is_about_may_be_in_view_all_the_same(dataset: str, tmp_path: Path) -> None:
+    WRITERS[dataset](tmp_path)
+    presences = read(dataset, tmp_path)["presences"]
+    assert presences["present"].all()
+    fed = tasks_fed(adapters()[dataset].yields, partial=adapters()[dataset].partial)
+    assert not {"instrument_recognition", "tissue_recognition", "instrument_localization"} & set(fed)
 
 
 def test_a_flat_folder_must_name_its_sequences(tmp_path: Path) -> None:
@@ -85,6 +134,11 @@ def test_cholec80_vqa_counts_frames_as_cholec80_and_passes_over_those_between(tm
     assert rules(labels) == ["frame_not_used"]
     assert counted(labels)["Classification/40/25_QA.txt"] == (1, 1)
     assert procedure_of("x", "cholec80_vqa", first)[0] == "cholec/001"
+
+
+def test_questions_on_cholec80_of_which_nobody_states_a_licence_are_not_released(tmp_path: Path) -> None:
+    terms = adapters()["cholec80_vqa"].terms(tmp_path)
+    assert (terms.licence.name, terms.may_be_released) == ("not stated", False)
 
 
 def test_the_same_sequence_in_three_endovis_sets_is_one_procedure_with_the_vqa_split() -> None:

@@ -88,3 +88,11 @@ def test_masks_off_the_one_second_grid_and_a_video_in_two_splits_are_errors(tmp_
     put(tmp_path, "test/video_02/action_discrete.txt", "000000000,0\n")
     with pytest.raises(SourceError, match="each video in one split"):
         read("sar_rarp50", tmp_path)
+
+
+def test_a_mask_with_a_value_of_no_class_says_what_it_shows_and_nothing_of_what_is_absent(tmp_path: Path) -> None:
+    sar_rarp50(tmp_path)
+    mask(tmp_path, MASK, [[0, 1, 99], [0, 0, 0]])
+    labels = read("sar_rarp50", tmp_path)
+    assert rules(labels) == ["unexpected_mask_value"]
+    assert labels["presences"].filter(file=MASK).select("raw_value", "present").rows() == [("Tool clasper", True)]

@@ -244,6 +244,21 @@ def test_where_absence_is_unknown_no_instrument_is_offered_as_wrong() -> None:
     assert len(talk(scene(frame | {"instruments_complete": True}), "instrument_recognition", "multiple choice")) == 1
 
 
+def test_nothing_asks_for_all_where_some_may_be_unnamed() -> None:
+    seen = {
+        "phase": PHASES[0], "instruments": [instrument("hook", 1, 1, 9, 9)], "instruments_complete": True,
+        "tissues": [{"concept_id": "tissue/liver", "x1": 1.0, "y1": 1.0, "x2": 9.0, "y2": 9.0}],
+        "triplets": [triplet("hook", "dissect", "gallbladder")],
+    }  # fmt: skip
+    whole, partial = (set(conversed(scene(seen | {"partial": some}))["task"]) for some in (False, True))
+    assert whole - partial == {
+        "instrument_recognition", "instrument_localization", "tissue_recognition", "tissue_localization",
+        "triplet_recognition",
+    }  # fmt: skip
+    assert {"phase_recognition", "image_captioning"} <= partial
+    assert tasks()["instrument_segmentation"].every
+
+
 def test_two_hooks_have_no_one_place() -> None:
     two = {"instruments": [instrument("hook", 0, 0, 9, 9), instrument("hook", 800, 400, 850, 450)]}
     assert talk(scene(two), "instrument_localization", "multiple choice") == []

@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from surgsigma_dagster.dialogue.task import tasks_fed
 from surgsigma_dagster.sources.adapter import NativeVideo, adapters
 
 from .native import put, read
@@ -55,6 +56,12 @@ INSTANTS = [
     ("endovis2017", "instrument_dataset_6", "masks", (224, 112.0), (224, 112.0)),
 ]
 
+# Datasets whose pictures are numbered, and nothing says how many make a second.
+UNTIMED = {
+    *("coco", "dsad", "endovis18_vqa", "endovis2018", "endovis_vqla", "glenda", "kvasir_seg", "ldpolypvideo"),
+    "cataract1k",  # its stills
+}
+
 # Documented frame numbers of whole videos, and the second each stands for.
 DOCUMENTED = [
     ("cholec80", "video01", 43325, 1733.0),
@@ -99,6 +106,19 @@ def test_labels_on_frames_are_at_the_instants_of_the_datasets_clock(
     frames = rows["frame_index"].sort().to_list()
     assert (frames[0], instant(one, frames[0])) == first
     assert (frames[-1], instant(one, frames[-1])) == last
+
+
+@pytest.mark.parametrize("dataset", sorted(WRITERS))
+def test_pictures_have_a_time_only_where_the_dataset_says_so(dataset: str, tmp_path: Path) -> None:
+    """An invented second is stated in questions: "what does this look like 3 seconds later"."""
+    WRITERS[dataset](tmp_path)
+    videos = adapters()[dataset].videos(tmp_path)
+    untimed = {one.video for one in videos if not one.timed}
+    stills = {one.video for one in videos if dataset != "cataract1k" or not one.video.startswith("case_")}
+    assert untimed == (stills if dataset in UNTIMED else set())
+    assert ("next_frame_generation" in tasks_fed(("boxes:instrument",), timed=adapters()[dataset].timed)) == (
+        dataset not in UNTIMED
+    )
 
 
 @pytest.mark.parametrize(("dataset", "video", "frame", "second"), DOCUMENTED)

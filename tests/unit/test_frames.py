@@ -1,3 +1,4 @@
+from itertools import pairwise
 from pathlib import Path
 
 import polars as pl
@@ -153,6 +154,35 @@ def test_the_grid_stands_on_multiples_inside_the_labels(
     assert times == pytest.approx(inside, abs=0.04)
 
 
+def sampled(rate: float, phases: list[tuple[int, int]], *labelled: int) -> list[int]:
+    """Frames of the grid of seconds, of a video whose `phases` (first and last frame) count frames."""
+    stretches = [
+        {"start_frame": first, "end_frame": last, "start_s": first / rate, "end_s": (last + 1) / rate}
+        for first, last in phases
+    ]
+    records = native(intervals=stretches, presences=[{"frame_index": number} for number in labelled])
+    none = pl.DataFrame(schema={"file_frame": pl.Int64, "pts_s": pl.Float64})
+    return gridded_frames(records, NativeVideo("v", "video", rate), 1.0, none).to_list()
+
+
+def test_labels_of_every_sixtieth_ntsc_frame_have_no_twin_beside_them() -> None:
+    labelled = range(0, 216_000, 60)  # an hour
+    every = sorted({*labelled, *sampled(60_000 / 1001, [(0, 215_999)], *labelled)})
+    assert min(later - one for one, later in pairwise(every)) >= 29
+    assert len(every) < 1.02 * len(labelled)  # few seconds fall in the middle between two
+
+
+def test_a_second_with_labels_of_its_own_or_far_from_any_keeps_its_frame() -> None:
+    assert sampled(25.0, [(0, 149)], 0, 25, 50) == [0, 25, 50, 75, 100, 125]  # Cholec80: tools end before phases
+    assert sampled(25.0, [(0, 49)], *range(0, 50, 5)) == [0, 25]
+    assert sampled(24.0, [(0, 95)], 60) == [0, 24, 48, 72]  # half a second away from both
+
+
+def test_a_labelled_frame_of_the_next_phase_stands_for_no_second_of_this_one() -> None:
+    assert sampled(25.0, [(0, 30), (31, 60)], 0, 32) == [0, 25, 50]
+    assert sampled(25.0, [(0, 60)], 0, 32) == [0, 32, 50]
+
+
 def test_labelled_frames_are_those_of_every_kind_once() -> None:
     records = native(
         presences=[{"frame_index": 9}],
@@ -189,6 +219,12 @@ def test_images_are_measured_where_they_lie(tmp_path: Path) -> None:
     assert (rows[1]["width"], rows[1]["height"], rows[1]["image_root"], rows[1]["pts_s"]) == (40, 20, "source", 1.0)
     assert rows[0]["image_path"] == "000000.png"
     assert found.images == {}
+
+
+def test_pictures_that_are_merely_numbered_have_no_time(tmp_path: Path) -> None:
+    records = sequence(tmp_path, "000000.png", "000003.png")
+    found = frames_of_images(tmp_path, NativeVideo("v", "images", 1.0, path=".", timed=False), records, **IDS).frames
+    assert found.filter(pl.col("status") == "available")["pts_s"].to_list() == [None, None]
 
 
 @pytest.mark.parametrize("name", ["000001.png", "000001.jpg"])

@@ -5,18 +5,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from surgsigma_dagster.quality.rules import RULES
 from surgsigma_dagster.schema.tables import LABELS, TABLES
-from surgsigma_dagster.vocabulary.harmonization import harmonize
+from surgsigma_dagster.vocabulary.concepts import NOTHING
+from surgsigma_dagster.vocabulary.harmonization import harmonize, unmapped_values
 from tests.unit.made import Row, joined, known, native, table, video_row
 
 FEW = settings(max_examples=15, deadline=None)
 Tables = dict[str, pl.DataFrame]
 
 
-def harmonized(records: Tables, size: tuple[int, int] | None = (100, 50), dataset: str = "cholect50") -> Tables:
-    """`records` of the source `lab`, which is a copy of `dataset`."""
+def harmonized(
+    records: Tables, size: tuple[int, int] | None = (100, 50), dataset: str = "cholect50", **nothing: str
+) -> Tables:
+    """`records` of the source `lab`, which is a copy of `dataset`; `nothing`: by field, a value that says nothing."""
     video = table("videos", video_row("lab", "v", dataset, size))
-    return harmonize(records, video, known("lab", dataset))
+    aliases = known("lab", dataset)
+    silent = {"source": "lab", "field": [*nothing], "raw_value": [*nothing.values()], "concept_id": NOTHING}
+    said = pl.DataFrame(silent | {"by_name": False}, schema=aliases.schema)
+    return harmonize(records, video, pl.concat([aliases, said]))
 
 
 def box(x1: float, y1: float, x2: float, y2: float, **rest: object) -> Row:
@@ -70,6 +77,42 @@ def test_a_value_that_no_alias_lists_is_turned_down_with_its_place() -> None:
     }  # fmt: skip
     coverage = {row["raw_value"]: (row["concept_id"], row["n_rows"]) for row in made["alias_coverage"].to_dicts()}
     assert coverage == {"grasper": ("instrument/grasper", 1), "Graspr": (None, 3)}
+
+
+def test_a_value_that_says_nothing_is_turned_down_as_meant_and_needs_no_alias() -> None:
+    seen = [{"raw_value": "Idle", "locator": "lines 1-4", "n_rows": 4}, {"raw_value": "preparation"}]
+    made = harmonized(native(intervals=seen), phase="Idle")
+    assert made["intervals"]["raw_value"].to_list() == ["preparation"]
+    (reject,) = made["rejects"].to_dicts()
+    assert (reject["stage"], reject["rule"], reject["raw_value"], reject["n_rows"]) == (
+        "harmonization", "no_label", "Idle", 4,
+    )  # fmt: skip
+    assert reject["reason"].endswith("nothing is meant by phase 'Idle'")
+    coverage = made["alias_coverage"]
+    assert coverage.filter(raw_value="Idle").select("concept_id", "n_rows").row(0) == (NOTHING, 4)
+    assert RULES["values_are_mapped"].check({"alias_coverage": coverage.lazy()}).collect().is_empty()
+
+
+@pytest.mark.parametrize("part", ["instrument", "verb", "target"])
+def test_a_triplet_is_turned_down_for_the_part_that_says_nothing(part: str) -> None:
+    made = harmonized(native(triplets=[{f"raw_{part}": "-"}, {}]), **{part: "-"})
+    assert made["triplets"]["raw_value"].to_list() == ["grasper"]
+    assert made["rejects"].select("rule", "raw_value").rows() == [("no_label", "-")]
+    assert f"meant by {part} '-'" in made["rejects"]["reason"].item()
+
+
+def test_rows_of_an_unknown_word_are_counted_once_whatever_is_made_of_them() -> None:
+    place = [{"file": "a.json", "locator": f"/annotations/{k}", "frame_index": k} for k in range(4)]
+    records = native(
+        presences=[{"raw_value": "Graspr", **at} for at in place],
+        boxes=[{"raw_value": "Graspr", "x1": 0, "y1": 0, "x2": 9, "y2": 9, **at} for at in place],
+        triplets=[{"raw_instrument": "Graspr", "raw_verb": verb, **at} for at in place for verb in ("retract", "tug")],
+        intervals=[{"raw_value": "Lunch", "locator": "lines 2-31", "n_rows": 30}, {"raw_value": "preparation"}],
+    )
+    found = unmapped_values(records, known("lab", "cholect50"))
+    assert found.rows() == [
+        ("lab", "phase", "Lunch", 30), ("lab", "instrument", "Graspr", 4), ("lab", "verb", "tug", 4),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("part", ["instrument", "verb", "target"])

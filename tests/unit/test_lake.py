@@ -34,6 +34,8 @@ def videos(*keys: str, n_frames: int = 1) -> pl.DataFrame:
                 "identity_rule": "x",
                 "label_rate": 25.0,
                 "first_index": 0,
+                "timed": True,
+                "partial": False,
                 "procedure_type": "p",
                 "media": "none",
                 "status": "absent",

@@ -14,7 +14,7 @@ WIDTH, HEIGHT = 854, 480
 Box = tuple[str, float, float, float, float]  # name, then corners in pixels
 
 
-def frames(*times: float, video: str = "v", **rest: object) -> list[Row]:
+def frames(*times: float | None, video: str = "v", **rest: object) -> list[Row]:
     return [
         frame_row("lab", video, number) | {"pts_s": at, "width": WIDTH, "height": HEIGHT} | rest
         for number, at in enumerate(times)
@@ -126,6 +126,10 @@ def test_a_pair_tells_when_where_and_why() -> None:
 @pytest.mark.parametrize("later", [0.9, 10.1, 2.55, 12])
 def test_partners_lie_one_to_ten_seconds_ahead_in_tenths_of_a_second(later: float) -> None:
     assert pairs(frames(0, later), boxed(0, hook(420, 240)) + boxed(1, hook(420, 240))) == []
+
+
+def test_frames_without_time_are_no_pair() -> None:
+    assert pairs(frames(None, None), boxed(0, hook(420, 240)) + boxed(1, hook(620, 240))) == []
 
 
 @pytest.mark.parametrize(("at", "later"), [(0, 1), (9.999, 20), (10.9, 20.9), (0.033, 1.034)])

@@ -90,6 +90,27 @@ def asked_of_footage(kind: str, cutoff_s: float) -> Callable[[Tables], Tables]:
     return change
 
 
+def boxed_again(first: str | None, second: str | None, **columns: object) -> Callable[[Tables], Tables]:
+    """Tables with a second box, six pixels from the first, and the instance of each."""
+
+    def change(tables: Tables) -> Tables:
+        own = changed("boxes", instance=first)(tables)
+        return added("boxes", label_id="new", x1=16.0, x2=36.0, file="rater2.txt", instance=second, **columns)(own)
+
+    return change
+
+
+def of_intervals_alone(**columns: object) -> Callable[[Tables], Tables]:
+    """Tables with `columns` of a video set of which there is nothing but an interval of frames."""
+
+    def change(tables: Tables) -> Tables:
+        video = "ours/case01"
+        counted = changed("intervals", pl.col("video_id") == video, start_frame=0, end_frame=74)(tables)
+        return counted | changed("videos", pl.col("video_id") == video, **columns)(tables)
+
+    return change
+
+
 OPEN, CHOICE = (pl.col("form").cast(pl.String) == form for form in ("open", "multiple choice"))
 FIRST_CHOICE = CHOICE & (CHOICE.cum_sum() == 1)
 FIRST_OPEN = OPEN & (OPEN.cum_sum() == 1)
@@ -114,6 +135,7 @@ PLANTS: list[tuple[str, Callable[[Tables], Tables], int | dict[str, int]]] = [
     ("boxes_inside_image", added("boxes", label_id="new", x2=100.5), 1),
     ("boxes_inside_image", added("boxes", label_id="new", y1=-0.5), 1),
     ("boxes_inside_image", added("boxes", label_id="new", x2=10.0), 1),
+    ("an_instance_is_boxed_once", boxed_again("7", "7"), 1),  # a second rater's file
     ("intervals_inside_video", added("intervals", label_id="new", end_s=101.5), 1),
     ("videos_readable", changed("videos", status="quarantined", reason="cut off"), 1),
     ("videos_readable", added("frames", frame_id="x", frame_index=99, status="quarantined", reason="cut off"), 1),
@@ -218,6 +240,9 @@ PLANTS: list[tuple[str, Callable[[Tables], Tables], int | dict[str, int]]] = [
     ("the_future_is_the_answer", asked_of_footage("next_action", 0.5), 1),  # what comes next began at 0 s
     ("the_future_is_the_answer", asked_of_footage("remaining", 3.0), 1),  # what still lasts ended at 3 s
     ("clock_of_labels_fits_video", rejected("frame_beyond_video_end", "frames"), 1),
+    # Of three videos, one has labels on frames, one intervals of frames too, and one counts seconds, at any rate.
+    ("frame_numbers_are_the_files", changed("videos", pl.lit(True), frame_rate=59.94, media_path="v.mp4"), 2),
+    ("frame_numbers_are_the_files", of_intervals_alone(frame_rate=2.0, media_path="v.mp4"), 1),
 ]
 
 
@@ -248,6 +273,18 @@ def test_clean_tables_pass_every_rule() -> None:
     assert all(row["description"].endswith(".") for row in found.values())
 
 
+def test_a_question_without_time_shows_its_own_frame_and_no_other() -> None:
+    unknown = pl.lit(None, pl.Float64)
+    untimed = corpus() | {
+        "frames": corpus()["frames"].with_columns(pts_s=unknown),
+        "conversations": corpus()["conversations"].with_columns(cutoff_s=unknown),
+    }
+    assert results(untimed)["no_future_in_an_input"]["status"] == "pass"
+    shown = untimed["conversations"]["media"][0][0]["id"]
+    another = next(name for name in untimed["frames"]["frame_id"] if name != shown)
+    assert results(untimed | with_media(id=another)(untimed))["no_future_in_an_input"]["n_failed"] == 1
+
+
 def test_an_unmapped_value_is_one_finding_however_many_videos_hold_it() -> None:
     two = [
         {"source": "lab", "video_id": f"lab/{video}", "field": "phase", "raw_value": "Prep", "n_rows": n}
@@ -255,6 +292,33 @@ def test_an_unmapped_value_is_one_finding_however_many_videos_hold_it() -> None:
     ]
     found = results(corpus() | {"alias_coverage": table("alias_coverage", *two)})["values_are_mapped"]
     assert (found["n_failed"], found["examples"]) == (1, ["lab: phase 'Prep' in 7 rows"])
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        boxed_again("7", "8"),
+        boxed_again(None, None),
+        boxed_again("7", "7", concept_id="instrument/hook"),  # ids that each class counts for itself
+        boxed_again("7", "7", frame_id="cholect50/VID01/000001"),  # a track
+    ],
+)
+def test_boxes_of_other_instances_classes_and_frames_are_no_repetition(plant: Callable[[Tables], Tables]) -> None:
+    assert results(corpus() | plant(corpus()))["an_instance_is_boxed_once"]["status"] == "pass"
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"label_rate": 30.0, "frame_rate": 29.97},  # NTSC by its usual name
+        {"label_rate": 1.0, "frame_rate": 25.0, "media": "images"},  # an image bears its own number
+        {"label_rate": 1.0, "frame_rate": 25.0, "status": "quarantined", "reason": "cut off"},  # nothing is shown of it
+        {"label_rate": 25.0, "frame_rate": None, "media": "none"},
+    ],
+)
+def test_a_clock_that_is_no_other_than_its_file_s_or_has_no_file_is_no_fault(columns: dict[str, Any]) -> None:
+    tables = corpus() | changed("videos", pl.lit(True), **columns)(corpus())
+    assert results(tables)["frame_numbers_are_the_files"]["status"] == "pass"
 
 
 def test_many_failures_are_counted_and_only_the_first_shown() -> None:

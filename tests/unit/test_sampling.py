@@ -48,7 +48,7 @@ def asked(*scenes: dict[str, Any], forms: tuple[str, ...] = ("open",)) -> tuple[
         for form in forms
     ]
     scenes_seen = facts.select("scene_id", frame_id="scene_id", start_s="at")
-    frames = facts.select(frame_id="scene_id", perceptual_hash="look")
+    frames = facts.select(frame_id="scene_id", frame_index="number", perceptual_hash="look")
     return pl.concat(talk).lazy(), scenes_seen.lazy(), frames.lazy()
 
 
@@ -110,6 +110,12 @@ def test_a_frame_like_the_last_one_kept_is_left_out(looks: list[tuple[int, str]]
             last[video] = (look, place)
             expected.append(k)
     assert numbers(kept(asked(*scenes), near_duplicate_bits=bits)) == expected
+
+
+def test_frames_without_time_are_compared_in_the_order_of_their_numbers_and_never_too_near() -> None:
+    scenes = [{"look": look, "at": None} for look in (0, 0, 2**63 - 1, 2**63 - 1, 0)]
+    assert numbers(kept(asked(*scenes), near_duplicate_bits=2)) == [0, 2, 4]
+    assert len(kept(asked(*scenes), seconds_between=5)) == 5
 
 
 def test_a_frame_without_a_hash_is_no_duplicate() -> None:

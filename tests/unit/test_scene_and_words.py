@@ -13,15 +13,18 @@ from tests.unit.made import Row, frame_row, instrument, joined, known, native, s
 CALOT, PREPARATION = (f"phase/cholecystectomy/{name}" for name in ("calot_triangle_dissection", "preparation"))
 
 
-def scenes(records: dict[str, pl.DataFrame], *frames: Row, dataset: str = "cholect50") -> dict[int, dict[str, Any]]:
-    """Scene of each frame of the video `lab/v`, by frame number."""
-    videos = table("videos", video_row("lab", "v", dataset))
+def scenes(
+    records: dict[str, pl.DataFrame], *frames: Row, dataset: str = "cholect50", turned_down: int = 0, **facts: object
+) -> dict[int, dict[str, Any]]:
+    """Scene of each frame of the video `lab/v`, of which `facts` are known, by frame number."""
+    videos = table("videos", video_row("lab", "v", dataset) | facts)
     procedures = table("procedures", {
         "procedure_id": videos["listed_procedure"].item(), "procedure_type": "procedure/cholecystectomy",
         "specialty": "x", "split": "train", "split_rule": "x", "identity_rule": "x", "videos": ["lab/v"]})  # fmt: skip
     made = harmonize(records, videos, known("lab", dataset))
-    assert made["rejects"].is_empty()
-    found = scene_context(table("frames", *frames), {kind: made[kind] for kind in LABELS}, procedures, videos)
+    assert made["rejects"].height == turned_down
+    labels = {kind: made[kind] for kind in LABELS}
+    found = scene_context(table("frames", *frames), labels, procedures, videos, rejects=made["rejects"])
     SceneContext.validate(found, cast=True)
     return {int(row["frame_id"][-6:]): row for row in found.to_dicts()}
 
@@ -102,6 +105,54 @@ def test_what_is_known_to_be_absent_is_not_in_view() -> None:
 
 def test_without_a_word_on_absences_an_empty_view_is_a_gap() -> None:
     assert not scenes(native(intervals=[phase("preparation", 0, 9)]), *frames(0))[0]["instruments_complete"]
+
+
+def complete(found: dict[int, dict[str, Any]]) -> dict[int, tuple[bool, bool, bool]]:
+    names = ("instruments_complete", "tissues_complete", "partial")
+    return {number: tuple(row[name] for name in names) for number, row in found.items()}  # type: ignore[misc]
+
+
+def test_a_yes_alone_says_nothing_of_the_others() -> None:
+    seen = [{"raw_value": "hook"}, {"raw_value": "hook", "frame_index": 1}]
+    absent = {"raw_value": "grasper", "frame_index": 1, "present": False}
+    assert complete(scenes(native(presences=[*seen, absent]), *frames(0, 1))) == {
+        0: (False, False, False), 1: (True, False, False),
+    }  # fmt: skip
+    declared = scenes(native(presences=seen), *frames(0, 1), complete=["instrument"])
+    assert complete(declared) == {0: (True, False, False), 1: (True, False, False)}
+
+
+def test_a_source_that_names_what_it_is_asked_for_is_never_complete() -> None:
+    told = native(presences=[{"raw_value": "hook"}, {"raw_value": "grasper", "present": False}])
+    assert complete(scenes(told, *frames(0), partial=True, complete=["tissue"])) == {0: (False, False, True)}
+
+
+@pytest.mark.parametrize(
+    ("records", "partial"),
+    [
+        ({"rejects": [{"rule": "swapped_labels", "frame_index": 1}]}, True),
+        ({"rejects": [{"rule": "repeats", "frame_index": None}]}, False),
+        ({"presences": [{"raw_value": "chainsaw", "frame_index": 1}]}, True),
+        ({"presences": [{"raw_value": "chainsaw", "frame_index": 1, "present": False}]}, False),
+        ({"boxes": [{"raw_value": "hook", "frame_index": 1, "x1": 300, "y1": 1, "x2": 310, "y2": 9}]}, True),
+        ({"intervals": [{"raw_value": "tea break", "start_frame": 1, "end_frame": 1}]}, False),
+    ],
+)
+def test_where_a_label_of_something_visible_was_turned_down_no_list_is_complete(
+    records: dict[str, list[Row]], partial: bool
+) -> None:
+    told = [
+        {"raw_value": name, "frame_index": frame, "present": name == "hook"}
+        for frame in (0, 1) for name in ("hook", "grasper")
+    ]  # fmt: skip
+    records = {**records, "presences": [*told, *records.get("presences", [])]}
+    found = complete(scenes(native(**records), *frames(0, 1), turned_down=1))
+    assert found == {0: (True, False, False), 1: (not partial, False, partial)}
+
+
+def test_the_same_box_again_leaves_nothing_out() -> None:
+    box = {"raw_value": "hook", "x1": 1, "y1": 1, "x2": 9, "y2": 9}
+    assert not scenes(native(boxes=[box, box]), *frames(0), turned_down=1)[0]["partial"]
 
 
 def test_raters_who_contradict_each_other_leave_a_criterion_open() -> None:

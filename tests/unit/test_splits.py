@@ -132,3 +132,13 @@ def test_a_file_of_splits_moves_what_it_names_and_the_contradiction_stays_told(t
     rest = found.join(moved, on="procedure_id", how="anti")
     assert dict(rest.select("procedure_id", "split").iter_rows()).items() <= default(FAMILY).items()
     assert {*family(RDV_TRAIN_IN_CHOLEC80_TEST)} <= {*split_conflicts(found)["procedure_id"]}
+
+
+def test_what_a_dataset_outside_the_recommendation_tests_on_is_not_trained_on() -> None:
+    stated = {"cholec/092": {"cholectrack20": "test"}, "cholec/062": {"m2cai16_tool": "test"}, "cholec/011": {}}
+    found = split_of(stated, 7, {}, stated)
+    assert dict(found.select("procedure_id", "split").iter_rows()) == {
+        "cholec/011": "train", "cholec/062": "train", "cholec/092": "test",
+    }  # fmt: skip
+    assert found.filter(procedure_id="cholec/092")["split_rule"].item() == "official: cholectrack20"
+    assert "cholec/092" in split_conflicts(found)["procedure_id"].to_list()

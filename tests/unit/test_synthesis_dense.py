@@ -137,6 +137,19 @@ def test_instruments_are_white_and_tissue_and_thread_are_not(root: Path, tmp_pat
     ]
 
 
+def test_point_maps_of_both_eyes_give_the_left_eye_s_depth(root: Path, tmp_path: Path) -> None:
+    points = np.zeros((180, 160, 3), np.float32)
+    points[:90, :, 0], points[90:, :, 0] = np.arange(1, 161), 7  # OpenCV's channel 0 is the file's 2
+    cv2.imwrite(str(root / "points.tiff"), points)
+    depths = [label(0, "d", None, depth_path="points.tiff", channel=2, unit="mm", origin="measured")]
+    found = made(root, tmp_path, [frame(0)], depths=depths, smoke_every=1000)
+    assert found.rejects.is_empty()
+    plain = made(
+        root, tmp_path / "plain", [frame(0)], depths=[{**depths[0], "depth_path": "depth.png", "channel": None}]
+    )
+    assert np.array_equal(picture(found, "depth"), picture(plain, "depth"))
+
+
 def test_measured_depth_comes_before_a_models(root: Path, tmp_path: Path) -> None:
     usual = {"depth_path": "depth.png", "unit": "relative"}
     depths = [label(0, "a", None, origin="model", **usual), label(0, "b", None, origin="measured", **usual)]

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from surgsigma_dagster.sources.errors import SourceError
-from surgsigma_dagster.vocabulary.concepts import aliases, concepts, normalised, read_concepts
+from surgsigma_dagster.vocabulary.concepts import NOTHING, aliases, concepts, normalised, read_concepts
 
 DATASETS = [
     "cholec80", "cholect50", "endoscapes", "in_house", "m2cai16_tool_locations", "multibypass140", "psi_ava",
@@ -163,6 +163,18 @@ def test_a_users_file_adds_values_and_overrides_packaged_ones(tmp_path: Path) ->
     assert mapped("cholec80", "phase", "Prep") is None
 
 
+def test_a_value_may_be_said_to_mean_nothing_whatever_the_packaged_file_says(tmp_path: Path) -> None:
+    extra = alias_file(tmp_path, 'dataset: psi_ava\nversion: 1\nphase:\n  Idle: ~\n  "-": "~"\n')
+    assert mapped("psi_ava", "phase", "Idle", extra) == mapped("psi_ava", "phase", "-", extra) == NOTHING
+    assert mapped("psi_ava", "phase", "Idle") == "phase/prostatectomy/idle"
+    assert mapped("psi_ava", "step", "Idle", extra) == "step/prostatectomy/idle"
+
+
+def test_a_value_that_says_nothing_is_not_taken_by_its_name(tmp_path: Path) -> None:
+    extra = alias_file(tmp_path, "dataset: in_house\nversion: 1\nphase:\n  calot triangle dissection: ~\n")
+    assert mapped("in_house", "phase", "calot triangle dissection", extra) == NOTHING
+
+
 def test_a_users_verbatim_value_settles_an_ambiguous_name(tmp_path: Path) -> None:
     extra = alias_file(
         tmp_path, "dataset: in_house\nversion: 1\nphase:\n  preparation: phase/gastric_bypass/preparation\n"
@@ -176,12 +188,23 @@ def test_a_users_verbatim_value_settles_an_ambiguous_name(tmp_path: Path) -> Non
     [
         ("phase:\n  Prep: phase/cholecystectomy/prep\n", ["phase: Prep", "phase/cholecystectomy/prep"]),
         ("phase:\n  Prep: instrument/hook\n", ["phase: Prep", "instrument/hook"]),
+        ("phase:\n  A: phase/x\nstep:\n  B: step/y\n", ["phase: A", "phase/x", "step: B: step/y"]),
         ("phase:\n  Prep: gibberish\n", ["phase: Prep"]),
+        ("phase:\n  Prep:\n", ["phase: Prep"]),
         ("phases:\n  Prep: phase/cholecystectomy/preparation\n", ["phases"]),
         ("step:\n  a: step/gastric_bypass/coagulation\n  a: step/prostatectomy/cut\n", ["'a' stands twice"]),
         ("step: [\n", ["readable YAML"]),
     ],
-    ids=["unknown concept", "other kind", "no id", "unknown section", "same key twice", "no YAML"],
+    ids=[
+        "unknown concept",
+        "other kind",
+        "two at once",
+        "no id",
+        "left blank",
+        "unknown section",
+        "same key twice",
+        "no YAML",
+    ],
 )
 def test_a_faulty_alias_file_is_turned_down_naming_file_and_key(tmp_path: Path, text: str, words: list[str]) -> None:
     extra = alias_file(tmp_path, "dataset: cholec80\nversion: 1\n" + text)

@@ -15,6 +15,7 @@ TASK = Task(
     needs=("boxes:instrument", "boxes:object"),
     grammar="boxes",
     metric="box_f1",
+    every=True,
     negative=_NONE,
     eligible=(pl.col("n_boxes") > 0) | _NONE,
     case=pl.when(_NONE).then(pl.lit("none")).when(pl.col("n_boxes") == 1).then(pl.lit("one")).otherwise(pl.lit("many")),

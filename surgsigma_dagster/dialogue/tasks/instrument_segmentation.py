@@ -11,6 +11,7 @@ TASK = Task(
     needs=("masks:instrument", "masks:object"),
     grammar="instruments",
     metric="mask_iou",
+    every=True,
     targets=("instrument_mask",),
     eligible=pl.col("n_masked") > 0,
     # By instances, not kinds: "one tool" is not two graspers.

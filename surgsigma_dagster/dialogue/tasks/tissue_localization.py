@@ -15,6 +15,7 @@ TASK = Task(
     needs=("boxes:tissue", "boxes:object"),
     grammar="boxes",
     metric="box_f1",
+    every=True,
     eligible=_N > 0,
     case=pl.when(_N == 1).then(pl.lit("one")).otherwise(pl.lit("many")),
     answer={"boxes": _BOXED, "unit": pl.lit("pixel"), "size": pl.concat_list("width", "height")},

@@ -18,6 +18,7 @@ TASK = Task(
     ),
     grammar="names",
     metric="set_f1",
+    every=True,
     # A triplet names the one tissue that is acted on, not the tissues that are visible.
     eligible=(_N > 0)
     & (pl.col("tissues_complete") | (pl.col("tissue_names").list.set_difference("target_names").list.len() > 0)),

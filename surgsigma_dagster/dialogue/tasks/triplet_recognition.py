@@ -21,6 +21,7 @@ TASK = Task(
     needs=("triplets",),
     grammar="triplets",
     metric="set_f1",
+    every=True,
     negative=pl.col("n_acts") == 0,
     eligible=(pl.col("triplets").list.len() > 0) & pl.col("acts_annotated") & pl.col("acts_named"),
     case=_CASE,

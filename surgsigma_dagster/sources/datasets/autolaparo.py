@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
+from surgsigma_dagster.sources.accounting import WHOLE_FILE
 from surgsigma_dagster.sources.adapter import CC_BY_NC_SA, Adapter, NativeLabels, NativeVideo
 from surgsigma_dagster.sources.readers import (
     INDEX,
@@ -13,12 +14,12 @@ from surgsigma_dagster.sources.readers import (
     images,
     matching,
     named,
+    regions,
     require,
     runs,
     steady,
     table,
 )
-from surgsigma_dagster.sources.readers.mask_images import mask_classes, mask_values
 
 FRAME_RATE = 25.0
 PHASE_BASES = ("", "task1/", "AutoLaparo_Task1/")
@@ -44,8 +45,12 @@ class AutoLaparo(Adapter):
 
     A line of a label file is a row, counted in `intervals`; its phase is an id. The labels of task 1 count
     seconds: frame numbers stay null. Images of task 3 are named by clip and by frame of the 25 fps clip, from
-    1; every class is annotated, so one without pixels in a mask is absent. Which operation a clip shows is
-    not published, so all clips count as one. Task 2 is not read.
+    1; every class is annotated, so `presences` of all follow, and one without pixels in a mask is absent. Task 2
+    is not read.
+
+    Which of task 1's operations a clip shows is not published, so clips are procedures of their own, and all in
+    test (`identity/splits.yaml`): no clip of a test operation is trained on. What a model scores on clips is of
+    unseen operations only where it was not trained on task 1.
     """
 
     name = "autolaparo"
@@ -56,7 +61,7 @@ class AutoLaparo(Adapter):
     citation = "Wang et al., AutoLaparo, MICCAI 2022, arXiv:2208.02049"
     url = "https://autolaparo.github.io"
     format_source = "owner's documentation"
-    yields = ("intervals:phase", "masks:object")
+    yields = ("intervals:phase", "masks:object", "presences:object")
     signature = (
         *(f"{base}labels/label_[0-9][0-9].txt" for base in PHASE_BASES),
         *(f"{base}imgs/{'[0-9]' * 6}.jpg" for base in MASK_BASES),
@@ -91,17 +96,15 @@ class AutoLaparo(Adapter):
         name = pl.col("file").str.extract_groups(r"(\d{3})(\d{3})\.png$").struct
         files = [file for video in videos for file in video.label_files if file.endswith(".png")]
         masks = pl.DataFrame({"file": files}, schema={"file": pl.String}).with_columns(
-            video=name.field("1"), frame_index=name.field("2").cast(pl.Int64), locator=pl.lit("file")
+            video=name.field("1"), frame_index=name.field("2").cast(pl.Int64), locator=pl.lit(WHOLE_FILE)
         )
         require(masks, pl.col("frame_index").is_in(CLIP_FRAMES), f"one of the frames {CLIP_FRAMES}", "frame_index")
-        values, unreadable = mask_values(root, masks)
-        regions, unexpected = mask_classes(values, CLASSES)
-        yield {"masks": regions.with_columns(field=pl.lit("object")), "rejects": pl.concat([unreadable, unexpected])}
+        yield regions(root, masks, CLASSES, "object")
 
 
 def _clip(video: NativeVideo) -> NativeVideo:
     media = "images" if video.media == "video" else video.media
-    return replace(video, media=media, first_index=1, patient="task 3")
+    return replace(video, media=media, first_index=1)
 
 
 ADAPTER = AutoLaparo()

@@ -55,25 +55,29 @@ class Cataract101(Adapter):
         return f"{self.title}: found {ANNOTATIONS}"
 
     def videos(self, root: Path) -> list[NativeVideo]:
-        """Videos of videos.csv, with or without footage."""
+        """Videos of videos.csv and of annotations.csv, with or without footage."""
         facts = _table(root, VIDEOS)
-        require(facts, pl.col("VideoID").is_first_distinct(), "each VideoID once", "VideoID")
-        require(facts, pl.col("FPS") > 0, "frames a second as FPS", "FPS")
-        rates = {f"case_{id_}": rate for id_, rate in facts.select("VideoID", "FPS").iter_rows()}
+        rates = {
+            f"case_{id_}": rate for id_, rate in facts.filter(pl.col("FPS") > 0).select("VideoID", "FPS").iter_rows()
+        }
+        named_in = {f"case_{id_}" for rows in (facts, _table(root, ANNOTATIONS)) for id_ in rows["VideoID"]}
         media = listing(root, "videos", r"(case_\d+)\.mp4")
-        videos = self.listed(root, [dict.fromkeys(rates, FILES)], media, "video", 25.0)
+        videos = self.listed(root, [dict.fromkeys(named_in, FILES)], media, "video", 25.0)
         return [replace(video, frame_rate=rates.get(video.video, 25.0)) for video in videos]
 
     def labels(self, root: Path, videos: list[NativeVideo]) -> NativeLabels:
-        """Phases."""
+        """Phases. A line that cannot be right is an error of its video alone: the lines of others are not looked at."""
         labelled = [video.video for video in videos if video.label_files]
         if not labelled:
             return NativeLabels()
         names = dict(_table(root, PHASES).select("Phase", "Meaning").iter_rows())
-        rows, facts = _table(root, ANNOTATIONS), _table(root, VIDEOS)
-        rows = on_lines(rows, pl.format("case_{}", "VideoID")).with_columns(
-            raw_value=named(rows, "Phase", names, PHASES).str.strip_chars()
+        rows, facts = (
+            on_lines(_table(root, file), pl.format("case_{}", "VideoID")).filter(pl.col("video").is_in(labelled))
+            for file in (ANNOTATIONS, VIDEOS)
         )
+        require(facts, pl.col("VideoID").is_first_distinct(), "each VideoID once", "VideoID")
+        require(facts, pl.col("FPS") > 0, "frames a second as FPS", "FPS")
+        rows = rows.with_columns(raw_value=named(rows, "Phase", names, PHASES).str.strip_chars())
         rows = rows.join(facts.select("VideoID", "Frames", "FPS"), on="VideoID", how="left", maintain_order="left")
         require(rows, pl.col("Frames").is_not_null(), f"a video of {VIDEOS}", "VideoID")
         require(rows, pl.col("FrameNo") < pl.col("Frames"), f"a frame below Frames of {VIDEOS}", "FrameNo")
@@ -85,7 +89,7 @@ class Cataract101(Adapter):
             start_s=pl.col("FrameNo") / pl.col("FPS"),
             end_s=end / pl.col("FPS"),
         )
-        intervals, rejects = in_order(phases.filter(pl.col("video").is_in(labelled)))
+        intervals, rejects = in_order(phases)
         return NativeLabels.concat([{"intervals": intervals, "rejects": rejects}])
 
 

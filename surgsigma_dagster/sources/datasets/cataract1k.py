@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from surgsigma_dagster.sources.adapter import Adapter, Licence, NativeLabels, NativeVideo
+from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.sources.readers import (
     INDEX,
     INTEGER,
@@ -28,7 +29,8 @@ BASES = ("", "*/")
 PHASES = tuple(f"{base}annotations/case_*/case_*_annotations_phases.csv" for base in BASES)
 CLOCKS = tuple(f"{base}annotations/case_*/case_*_video.csv" for base in BASES)
 COCO = tuple(f"{base}Annotations/Coco-Annotations/case_*/annotations/instances.json" for base in BASES)
-STILLS = "Annotations/Images-and-Supervisely-Annotations/case_*/img"
+STILLS = "Annotations/Images[-_]and[-_]Supervisely[-_]Annotations/case_*/img"  # "-" on disk, "_" in the README
+EXTENDED, EXTENDED_HEADER = "annotations.csv", ["VideoID", "FrameNo", "Phase"]
 COLUMNS = {"caseId": INDEX, "comment": TEXT, "frame": INDEX, "endFrame": INDEX, "sec": NUMBER, "endSec": NUMBER}
 CLOCK = {"caseId": INDEX, "width": INDEX, "height": INDEX, "frames": INDEX, "fps": NUMBER}
 
@@ -40,6 +42,9 @@ class Cataract1K(Adapter):
     counted in `boxes`, and its polygons are `masks`; COCO files number their categories each in its own way.
     Stills are named by case and a running number, which is no time: they are an image sequence beside the
     video of the same case. In the masks, Cornea is the iris and Lens is the artificial lens.
+
+    The extended release of 303 videos (one annotations.csv, a line a second) is recognised and not read: nothing
+    that is published names its phases.
     """
 
     name = "cataract1k"
@@ -50,8 +55,15 @@ class Cataract1K(Adapter):
     citation = "Ghamsarian et al., Cataract-1K, 2023, arXiv:2312.06295"
     url = "https://github.com/Negin-Ghamsarian/Cataract-1K"
     format_source = "users' reports"
+    timed = False  # of the stills
     yields = ("boxes:object", "intervals:phase", "masks:object")
     signature = (*PHASES, *COCO)
+
+    def detect(self, root: Path) -> str | None:
+        """Evidence: a file of the release that is read, or else the table of the one that is not."""
+        if _is_extended(root):
+            return super().detect(root) or f"{self.title}: found {EXTENDED} of the extended release, which is not read"
+        return super().detect(root)
 
     def videos(self, root: Path) -> list[NativeVideo]:
         """Videos (case_5013) of the phases, and sequences of stills (case5013)."""
@@ -65,12 +77,23 @@ class Cataract1K(Adapter):
         folders = {f"case{case}": files for case, files in shown.items()}
         if phases:
             media = {video: files for video, files in media.items() if video in phases}
+        if not phases and not drawn and _is_extended(root):
+            expected = "the release of 56 videos, with a case_…_annotations_phases.csv each, or Coco-Annotations"
+            raise SourceError(EXTENDED, "line 1", expected, "the extended release of 303 videos, which is not read")
         videos = self.listed(root, labels, {**media, **folders}, "video", NTSC)
         return [_sequence(video) if "_" not in video.video else _timed(root, video) for video in videos]
 
     def labels(self, root: Path, videos: list[NativeVideo]) -> NativeLabels:
         """Phases; boxes, masks and frames of stills."""
         return NativeLabels.concat(part for video in videos for part in _records(root, video))
+
+
+def _is_extended(root: Path) -> bool:
+    try:
+        with (root / EXTENDED).open(encoding="utf-8-sig") as rows:
+            return [cell.strip() for cell in rows.readline(200).split(",")][:3] == EXTENDED_HEADER
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def _sequence(video: NativeVideo) -> NativeVideo:
@@ -84,7 +107,7 @@ def _timed(root: Path, video: NativeVideo) -> NativeVideo:
         facts = table(root, file, CLOCK)
         require(facts, (pl.col("fps") > 0) & (pl.col("line") == 2), "one line, with frames a second as fps", "fps")
         rate = dict(facts.select("line", "fps").iter_rows()).get(2, NTSC)
-    return replace(video, frame_rate=rate, patient=video.video.removeprefix("case_"))
+    return replace(video, frame_rate=rate, patient=video.video.removeprefix("case_"), timed=True)
 
 
 def _records(root: Path, video: NativeVideo) -> Iterator[dict[str, pl.DataFrame]]:

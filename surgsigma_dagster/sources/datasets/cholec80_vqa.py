@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from surgsigma_dagster.sources.adapter import CC_BY_NC_SA, Adapter, NativeLabels, NativeVideo
+from surgsigma_dagster.sources.adapter import Adapter, Licence, NativeLabels, NativeVideo
 from surgsigma_dagster.sources.readers import matching, reject
 from surgsigma_dagster.sources.readers.questions import questions
 
@@ -25,7 +25,7 @@ class Cholec80Vqa(Adapter):
     title = "Cholec80-VQA"
     specialty = "Hepatobiliary"
     procedure_type = "procedure/cholecystectomy"
-    licence = CC_BY_NC_SA
+    licence = Licence("not stated", redistribution=False)  # of questions and answers: Cholec80's own is no word on them
     citation = "Seenivasan et al., Surgical-VQA, MICCAI 2022, arXiv:2206.11053"
     url = "https://github.com/lalithjets/Surgical_VQA"
     format_source = "owner's documentation"

@@ -8,6 +8,7 @@ import polars as pl
 
 from surgsigma_dagster.sources.accounting import WHOLE_FILE
 from surgsigma_dagster.sources.adapter import Adapter, Licence, NativeLabels, NativeVideo
+from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.sources.readers import (
     INTEGER,
     NUMBER,
@@ -27,7 +28,7 @@ from surgsigma_dagster.sources.readers import (
 
 FRAME_RATES = {"t50": 1.0, "t80": 1.0, "seg8k": 25.0}  # of the frame numbers, by the part that a file is from
 CLASSES = ("grasper", "bipolar", "hook", "clipper", "scissors", "irrigator", "snare")
-STEM = r"(?P<video>(?:t50|t80|seg8k)_VID\d+)_(?P<frame>\d{6})"
+STEM = r"(?P<video>(?:t50|t80|seg8k)_(?:VID|video)\d+)_(?P<frame>\d{6})"
 FIELDS = {
     "label": TEXT,
     "points": many(many(NUMBER, 2)),
@@ -37,8 +38,9 @@ FIELDS = {
 
 
 class CholecInstanceSeg(Adapter):
-    """LabelMe JSON, a file a frame, named by part, video and frame: `t80_VID03_000030.json`.
+    """LabelMe JSON, a file a frame, by part, video and frame: `t80_VID03_000030.json`, `seg8k_video12_015810.json`.
 
+    A JSON file of another name in `ann_dir` is a `SourceError`: it would be a frame that nobody misses.
     A part and a video are a video here, since parts count frames differently: seconds for t50 and t80, the
     25 fps frames of CholecSeg8k for seg8k. A shape is a row, counted in `masks` or `rejects`. group_id counts
     from 1 for each label, and polygons with the same label and group_id are one instance. Every instrument of
@@ -61,13 +63,19 @@ class CholecInstanceSeg(Adapter):
     format_source = "real files"
     yields = ("masks:instrument", "presences:instrument")
     tested_on_real_files = True
-    signature = tuple(f"*/*/ann_dir/{part}_VID*.json" for part in FRAME_RATES)
+    signature = tuple(f"*/*/ann_dir/{part}_{video}*.json" for part in FRAME_RATES for video in ("VID", "video"))
     splits = {r"^train/": "train", r"^val/": "val", r"^test/": "test"}
 
     def videos(self, root: Path) -> list[NativeVideo]:
         """Parts of videos that have annotations or images."""
-        labels = matching(root, self.signature, rf"[^/]+/[^/]+/ann_dir/{STEM}\.json")
-        images = matching(root, ["*/*/img_dir/*_VID*.*"], rf"[^/]+/[^/]+/img_dir/{STEM}\.\w+")
+        labels = matching(root, ["*/*/ann_dir/*.json"], rf"[^/]+/[^/]+/ann_dir/{STEM}\.json")
+        read = {file for files in labels.values() for file in files}
+        for path in sorted(root.glob("*/*/ann_dir/[!.]*.json")):  # not the ._ files of macOS
+            if (file := path.relative_to(root).as_posix()) not in read:
+                raise SourceError(
+                    file, "", "a file named as t80_VID03_000030.json or seg8k_video12_015810.json", path.name
+                )
+        images = matching(root, ["*/*/img_dir/*.*"], rf"[^/]+/[^/]+/img_dir/{STEM}\.\w+")
         folders = {video: [files[0].rpartition("/")[0]] for video, files in images.items()}
         return [
             replace(video, frame_rate=FRAME_RATES[video.video.partition("_")[0]])
@@ -115,15 +123,18 @@ def _shapes(files: pl.DataFrame, shapes: pl.DataFrame) -> Iterator[dict[str, pl.
         raw_value="label",
     )
     image, own = (pl.col(name).str.extract(r"([^/\\]+)\.\w+$") for name in ("image", "file"))
-    reason = pl.format("The file says that it describes {}.", "image")
-    rows, others = reject(rows, image.ne_missing(own), "labels_of_another_image", reason, "image")
-    yield {"rejects": others}
-    described = files.filter(image.eq_missing(own)).with_columns(locator=pl.lit(WHOLE_FILE))
+    told = ("labels_of_another_image", pl.format("The file says that it describes {}.", "image"), "image")
+    rows, others = reject(rows, image.ne_missing(own), *told)
+    described, whole = reject(files.with_columns(locator=pl.lit(WHOLE_FILE)), image.ne_missing(own), *told)
+    empty = whole.join(others, on="file", how="anti")  # a file with shapes is told of shape by shape
+    yield {"rejects": pl.concat([others, empty])}
     yield {"presences": exhaustive(described, rows, CLASSES, "instrument")}
     rows, others = reject(
-        rows, pl.col("shape_type") != "polygon", "no_polygon", "A shape of another type.", "shape_type"
+        rows, pl.col("shape_type") != "polygon", "no_polygon", "A shape of another type.", "shape_type", hides=True
     )
-    rows, points = reject(rows, pl.col("points").list.len() < 3, "polygon_without_area", "Fewer than three points.")
+    rows, points = reject(
+        rows, pl.col("points").list.len() < 3, "polygon_without_area", "Fewer than three points.", hides=True
+    )
     rows, again = repeats(rows, ["video", "frame_index", "label", "group_id", "polygon"])
     yield from ({"rejects": rejects} for rejects in (others, points, again))
     yield {"masks": rows}

@@ -16,6 +16,7 @@ from surgsigma_dagster.sources.readers import (
 )
 
 BACKGROUND = 50
+SEAMS = (0, 255)
 CLASSES = {
     11: "Abdominal Wall",
     21: "Liver",
@@ -38,7 +39,7 @@ class CholecSeg8k(Adapter):
     """Watershed masks, a grey value a class, in folders of consecutive frames of Cholec80's 25 fps videos.
 
     A mask is a file as a whole. Each gives `masks` (the classes that it holds, but not its background)
-    and `presences` of every class. Values that no class has, such as 0 and 255 at seams, are `rejects`.
+    and `presences` of every class. Values that no class has are `rejects`: 0 and 255 lie at seams.
     Beside them lie a colour mask, which shows the same, and a sparse `_endo_mask.png`: neither is read.
     """
 
@@ -76,7 +77,7 @@ class CholecSeg8k(Adapter):
         )
         files, again = repeats(files, ["video", "frame_index"])
         yield {"rejects": again}
-        yield regions(root, files, CLASSES, "object", [BACKGROUND])
+        yield regions(root, files, CLASSES, "object", [BACKGROUND], seams=SEAMS)
 
 
 ADAPTER = CholecSeg8k()

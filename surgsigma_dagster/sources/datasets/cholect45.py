@@ -23,6 +23,7 @@ from surgsigma_dagster.sources.readers import (
 NAMES = "dict/triplet.txt"
 PARTS = ("raw_instrument", "raw_verb", "raw_target")
 TRIPLETS = 100
+IDLE = {94: "grasper", 95: "bipolar", 96: "hook", 97: "scissors", 98: "clipper", 99: "irrigator"}
 
 
 class CholecT45(Adapter):
@@ -30,7 +31,9 @@ class CholecT45(Adapter):
 
     A row is counted in `presences`, one an instrument: it is visible where one of its triplets is. `triplets`
     are further records of the row. The files of instruments, verbs and targets alone restate the triplets and
-    are not read. The names must be exactly those of ids 0 to 99; -1 stands for none.
+    are not read. The file's names are believed where they are 100 different ones of ids 0 to 99, of which 94 to
+    99 are an instrument that does nothing: a longer list that is about (CholMA's, 156 ids) agrees up to 93 only.
+    -1 stands for none.
     """
 
     name = "cholect45"
@@ -72,6 +75,9 @@ def _names(root: Path) -> dict[str, list[str]]:
         raise SourceError(NAMES, "", f"the ids 0 to {TRIPLETS - 1} in order", f"{found.height} of them")
     if found["name"].n_unique() < TRIPLETS:
         raise SourceError(NAMES, "", f"{TRIPLETS} different triplets", found["name"].n_unique())
+    due = {number: f"{instrument},null_verb,null_target" for number, instrument in IDLE.items()}
+    last = found.filter(pl.col("number") >= min(IDLE)).with_columns(due=pl.col("number").replace_strict(due))
+    require(last, pl.col("name") == pl.col("due"), f"the names {', '.join(due.values())} for 94 to 99", "name")
     return {name: name.split(",") for name in found["name"]}
 
 

@@ -140,9 +140,11 @@ class CholecT50(Adapter):
         yield {"intervals": runs(frames, "phase", "phase", 1.0, places=PLACES), "rejects": conflicts}
         differs = pl.any_horizontal(pl.col(part) != pl.col(f"triplet_{part}") for part in PARTS)
         reason = pl.format("The triplet is {}, the other ids say otherwise.", "triplet")
-        rows, inconsistent = reject(rows, differs, "inconsistent_triplet", reason, "triplet")
+        rows, inconsistent = reject(rows, differs, "inconsistent_triplet", reason, "triplet", hides=True)
         nameless = pl.col("raw_instrument").is_null()
-        _, unnamed = reject(rows, nameless & pl.col("instance").is_not_null(), "unnamed_box", "A box of no instrument.")
+        _, unnamed = reject(
+            rows, nameless & pl.col("instance").is_not_null(), "unnamed_box", "A box of no instrument.", hides=True
+        )
         _, silent = reject(rows, nameless & pl.col("phase").is_null(), "no_label", "Every id is -1.")
         yield from ({"rejects": rejects} for rejects in (inconsistent, unnamed, silent))
         rows = rows.filter(~nameless)

@@ -10,6 +10,7 @@ import polars as pl
 
 from surgsigma_dagster.sources.accounting import WHOLE_FILE
 from surgsigma_dagster.sources.adapter import CC_BY_NC_SA, Adapter, NativeLabels, NativeVideo
+from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.sources.readers import (
     BINARY,
     INTEGER,
@@ -37,7 +38,7 @@ from surgsigma_dagster.sources.readers import (
 
 STEP, FRAME_RATE, FIRST = 25, 25.0, 1
 SPLITS = ("Training", "Validation", "Testing")
-PHASES = (  # the file names none; its ids are those of CholecT50, which it took over
+PHASES = (  # by id where the file names none: those of CholecT50, which it took over
     "preparation",
     "carlot-triangle-dissection",
     "clipping-and-cutting",
@@ -46,6 +47,7 @@ PHASES = (  # the file names none; its ids are those of CholecT50, which it took
     "cleaning-and-coagulation",
     "gallbladder-extraction",
 )
+PHASE_PLACES = ("/categories/phases", "/categories/phase")
 EVENTS = ("bleeding", "smoke")
 FIELDS = {
     "instrument": INTEGER,
@@ -66,8 +68,9 @@ class CholecTrack20(Adapter):
     and smoke are events, and every tool of a frame is annotated, so `presences` of all follow. Boxes come
     relative (README's table) and in pixels (README's text): each is read by its own values, and pixels must
     lie in the image that the file states. Verb, target and triplet are ids that no part of the file names,
-    and are not read. VID31's labels ship as VID30's: a file that names another video than its folder, or
-    whose frames are those of another video's images, is turned down as a whole.
+    and are not read; phases are named by `categories.phases`, or where that is absent by CholecT50's ids 0 to
+    6. VID31's labels ship as VID30's: a file that names another video than its folder, or whose frames are
+    those of another video's images, is turned down as a whole.
     """
 
     name = "cholectrack20"
@@ -123,6 +126,17 @@ def _tools(file: str, value: Any) -> dict[int, str]:
     return categories(file, declared.get("/categories/tools"), "/categories/tools")
 
 
+def _phase_names(file: str, value: Any) -> tuple[dict[int, str], str]:
+    """Phases by id, and who says so. One key or the other: a file that has both is no format that anybody knows."""
+    declared = dict(section(file, value, "categories", dict))
+    places = [place for place in PHASE_PLACES if place in declared]
+    if not places:
+        return dict(enumerate(PHASES)), "CholecT50's phases 0 to 6, since /categories names none,"
+    if len(places) > 1:
+        raise SourceError(file, "/categories", "one list of phases", " and ".join(places))
+    return categories(file, declared[places[0]], places[0]), places[0]
+
+
 def _another_video(root: Path, file: str, value: Any, video: str, labelled: set[int]) -> str | None:
     """Why the labels in `file` cannot be those of `video`, or None.
 
@@ -159,13 +173,14 @@ def _rows(file: str, value: Any, video: str) -> tuple[pl.DataFrame, pl.DataFrame
     places = [entry for place, rows in listed for entry in entries(file, rows, place, list)]
     rows = records(file, places, FIELDS)
     stated = value.get("video")
+    phases, declared = _phase_names(file, value)
     size = {side: member(file, stated, side, kind, "/video") for side, kind in SIZE.items()} if stated else {}
     return frames, rows.with_columns(
         video=pl.lit(video),
         frame_index=frame,
         n_rows=pl.lit(1, pl.Int64),
         raw_value=named(rows, "instrument", _tools(file, value), "/categories/tools", null=-1),
-        phase=named(rows, "phase", dict(enumerate(PHASES)), "phases", null=-1),
+        phase=named(rows, "phase", phases, declared, null=-1),
         instance=pl.coalesce("intraoperative_track", "intraoperative_track_id").cast(pl.String),
         width=pl.lit(size.get("width"), pl.Int64),
         height=pl.lit(size.get("height"), pl.Int64),
@@ -203,7 +218,7 @@ def _phases(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _boxes(rows: pl.DataFrame) -> Iterator[dict[str, pl.DataFrame]]:
     x, y, w, h = map(pl.col, SIDES)
-    rows, unnamed = reject(rows, pl.col("raw_value").is_null(), "unnamed_box", "A box of no instrument.")
+    rows, unnamed = reject(rows, pl.col("raw_value").is_null(), "unnamed_box", "A box of no instrument.", hides=True)
     none = pl.all_horizontal(pl.col(side) == -1 for side in SIDES)
     rows, unplaced = reject(rows, none, "no_box", "Its box is -1 throughout.")
     relative = pl.all_horizontal(pl.col(side).abs() <= 1 for side in SIDES)
@@ -212,7 +227,7 @@ def _boxes(rows: pl.DataFrame) -> Iterator[dict[str, pl.DataFrame]]:
     outside = ~relative & ~inside.fill_null(True)
     reason = pl.format("The box is neither relative nor pixels of an image of {} by {}.", "width", "height")
     text = pl.col("tool_bbox").list.eval(pl.element().cast(pl.String)).list.join(", ")
-    rows, lost = reject(rows.with_columns(text=text), outside, "box_outside_image", reason, "text")
+    rows, lost = reject(rows.with_columns(text=text), outside, "box_outside_image", reason, "text", hides=True)
     yield from ({"rejects": rejects} for rejects in (unnamed, unplaced, lost))
     yield {
         "boxes": rows.with_columns(

@@ -42,6 +42,7 @@ class CocoFolder(Adapter):
     citation = "not published"
     url = ""
     format_source = "docs/sources.md"
+    timed = False
     yields = ("boxes:object", "masks:object")
     signature = PLACES
 

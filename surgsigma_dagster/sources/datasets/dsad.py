@@ -35,6 +35,7 @@ class Dsad(Adapter):
     citation = "Carstens et al., Scientific Data 10, 3, 2023, doi:10.1038/s41597-022-01719-2"
     url = "https://doi.org/10.6084/m9.figshare.21702600"
     format_source = "users' reports"
+    timed = False
     yields = ("masks:tissue", "presences:tissue")
     signature = tuple(f"{folder}/[0-9][0-9]/mask*.png" for folder in FOLDERS)
 

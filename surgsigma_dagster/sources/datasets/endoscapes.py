@@ -35,7 +35,8 @@ class Endoscapes(Adapter):
     An annotation is a row, counted in `boxes`; an image of annotation_ds_coco.json that has `ds` is a row,
     counted in `criteria`, three a row: C1 two structures, C2 hepatocystic triangle, C3 cystic plate, each the
     mean of three raters. Rows that another split or file repeats are `rejects`. annotation_coco_vid.json is
-    not read: on the frames between keyframes it repeats the last label, which nobody gave them.
+    not read: on the frames between keyframes it repeats the last label, which nobody gave them. Nor are the masks
+    of semseg/ and insseg/, all_metadata.csv, and the folders 12_5/ and 25/.
     """
 
     name = "endoscapes"

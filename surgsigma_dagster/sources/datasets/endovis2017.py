@@ -23,8 +23,9 @@ class EndoVis2017(Adapter):
 
     Each mask is a file as a whole: it makes a `masks` record a part that it holds (10 shaft, 20 wrist,
     30 claspers, 40 probe), all of them of the instrument, and `presences` of each kind of instrument that
-    the sequence has a folder of. In sequence 9 the labels of ProGrasp forceps and vessel sealer are swapped:
-    they are `rejects`. Masks are as large as the video image, 1920x1080, which the camera's does not fill.
+    the sequence has a folder of. In sequence 9 the labels of ProGrasp forceps and vessel sealer are swapped, as
+    users report: they are `rejects`, and of its frames nobody is asked for all instruments. Masks are as large as
+    the video image, 1920x1080, which the camera's does not fill.
     """
 
     name = "endovis2017"
@@ -35,6 +36,7 @@ class EndoVis2017(Adapter):
     citation = "Allan et al., 2017 Robotic Instrument Segmentation Challenge, 2019, arXiv:1902.06426"
     url = "https://endovissub2017-roboticinstrumentsegmentation.grand-challenge.org"
     format_source = "users' reports"
+    complete = ("instrument",)
     yields = ("masks:instrument", "presences:instrument")
     signature = tuple(f"{level}instrument_dataset_*/ground_truth/*/frame*.png" for level in LEVELS)
 
@@ -89,7 +91,7 @@ def _instruments(root: Path, video: NativeVideo) -> Iterator[dict[str, pl.DataFr
     )
     swapped = pl.col("kind").is_in(SWAPPED) & (pl.col("video") == "instrument_dataset_9")
     reason = "The labels of two instruments are swapped in this sequence."
-    files, untrue = reject(files, swapped, "swapped_labels", reason, "kind")
+    files, untrue = reject(files, swapped, "swapped_labels", reason, "kind", hides=True)
     values, unreadable = mask_values(root, files)
     held, other = mask_classes(values, PARTS)
     for rejects in (untrue, unreadable, other):

@@ -45,6 +45,7 @@ class EndoVis2018(Adapter):
     citation = "Allan et al., 2018 Robotic Scene Segmentation Challenge, 2020, arXiv:2001.11190"
     url = "https://endovissub2018-roboticscenesegmentation.grand-challenge.org"
     format_source = "owner's documentation"
+    timed = False
     complete = ("tissue",)
     yields = ("masks:object", "presences:object")
     signature = tuple(f"{level}seq_*/labels/frame*.png" for level in LEVELS)

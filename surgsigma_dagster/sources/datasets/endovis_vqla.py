@@ -1,6 +1,7 @@
 """EndoVis-18-VQLA and EndoVis-17-VQLA: questions with an answer and the box that it is about."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -12,6 +13,7 @@ from surgsigma_dagster.sources.readers.questions import questions, stated
 
 WIDTH, HEIGHT = 1280, 1024  # of the images that the authors' loader expects
 FLAT = "vqla/label"
+FLAT_RATE = 2.0  # of EndoVis 2017
 STEM = r"(seq_?\d+|instrument_dataset_\d+)_frame(\d{3})"
 NUMBER = r"^\s*(-?\d{1,5}(?:\.\d+)?)\s*$"
 
@@ -21,8 +23,8 @@ class EndoVisVqla(Adapter):
 
     A line is a row, counted in `questions`. Corners are pixels of a 1280 x 1024 image, counted from 1 (the authors'
     loader subtracts 1). The box is of the instrument that the question asks for, or of the organ, and becomes one in
-    `boxes`. How the flat folder names its sequences is not documented: names must begin with the sequence. EndoVis
-    2018's clock is nominal.
+    `boxes`. How the flat folder names its sequences is not documented: names must begin with the sequence, and
+    `seq_1` there is `17_seq_1`, since it is another animal than EndoVis 2018's. That one's clock is nominal.
     """
 
     name = "endovis_vqla"
@@ -33,6 +35,8 @@ class EndoVisVqla(Adapter):
     citation = "Bai et al., Surgical-VQLA, ICRA 2023, arXiv:2305.11692"
     url = "https://github.com/longbai1006/Surgical-VQLA"
     format_source = "owner's documentation"
+    partial = True  # what nobody asks for is not named
+    timed = False
     yields = (
         "boxes:instrument",
         "boxes:tissue",
@@ -48,11 +52,15 @@ class EndoVisVqla(Adapter):
         labels = matching(root, self.signature[:2], r"(?:[^/]+/)?(seq_\d+)/vqla/label/frame\d{3}_QA\.txt")
         flat = matching(root, self.signature[2:], rf"{FLAT}/{STEM}_QA\.txt")
         strange = matching(root, self.signature[2:], r"(.*)").keys() - {file for one in flat.values() for file in one}
+        flat = {f"17_{video}" if video.startswith("seq") else video: files for video, files in flat.items()}
         if strange:
             raise SourceError(min(strange), "", "<sequence>_frame<three digits>_QA.txt", Path(min(strange)).name)
         media = matching(root, ["seq_*/left_frames", "*/seq_*/left_frames"], r"(?:[^/]+/)?(seq_\d+)/left_frames")
         shown = {video: media[video] for video in labels if video in media}
-        return self.listed(root, [labels, flat], shown, "images", frame_rate=1.0)
+        if (root / "left_frames").is_dir():
+            shown |= {video: ["left_frames"] for video in flat}
+        found = self.listed(root, [labels, flat], shown, "images", frame_rate=1.0)
+        return [replace(one, frame_rate=FLAT_RATE) if one.video in flat else one for one in found]
 
     def labels(self, root: Path, videos: list[NativeVideo]) -> NativeLabels:
         """Questions, what they state, boxes and frames."""
@@ -61,7 +69,8 @@ class EndoVisVqla(Adapter):
 
 def _records(root: Path, video: NativeVideo) -> Iterator[dict[str, pl.DataFrame]]:
     if video.path:
-        shown, copies = images(root, [video.path], r"frame(?P<frame>\d{3})", video=video.video)
+        sequence = "" if video.path != "left_frames" else f"{video.video.removeprefix('17_')}_"
+        shown, copies = images(root, [video.path], rf"{sequence}frame(?P<frame>\d{{3}})", video=video.video)
         yield {"images": shown, "rejects": copies}
     frame = pl.col("file").str.extract(r"frame(\d{3})_QA\.txt$")
     asked = questions(root, video.label_files, video.video, frame, parts=3).with_columns(field=pl.lit("answer"))

@@ -21,7 +21,7 @@ class Glenda(Adapter):
 
     The class in a mask's name is the place of the endometriosis, not the organ. Sequences under no_pathology
     show none of it (`presences`); what frames without masks under pathology show is not known. Frames carry
-    their numbers in the video; its frame rate is not published: their seconds are these numbers.
+    their numbers in the video; its frame rate is not published, so they have no time.
     """
 
     name = "glenda"
@@ -32,6 +32,7 @@ class Glenda(Adapter):
     citation = "Leibetseder et al., GLENDA, MMM 2020, LNCS 11962:439-450"
     url = "http://ftp.itec.aau.at/datasets/GLENDA/"
     format_source = "users' reports"
+    timed = False
     yields = ("masks:tissue", "presences:tissue")
     signature = (f"{DRAWN}/v_*_s_*", f"{HEALTHY}/v_*_s_*")
 

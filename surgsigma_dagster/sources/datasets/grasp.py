@@ -21,6 +21,7 @@ from surgsigma_dagster.sources.readers import (
     named,
     records,
     regions,
+    reject,
     require,
     runs,
     section,
@@ -28,6 +29,7 @@ from surgsigma_dagster.sources.readers import (
 
 FRAME_RATE = 1.0
 BASES = ("", "GraSP_1fps/", "GraSP/GraSP_1fps/")
+FASTER = ("GraSP_30fps/", "GraSP/GraSP_30fps/")
 CASE = r"(CASE\d{3})"
 PLACES = ("/annotations/{}", "/annotations/{}..{}")
 
@@ -38,8 +40,9 @@ class Grasp(Adapter):
     A long-term annotation is a row, counted in the `intervals`, a run of equal phase and step, that it falls
     in. A short-term annotation is a row, counted in `boxes`; its actions are `triplets` without a target. Its
     phase and step are read for cases that no long-term file has. Regions are read from the grey masks, whose
-    values are instrument ids. The folds are halves of train, and read only where train is missing. In the
-    30 fps release the frames of cases have different rates, none of them stated: it is not read.
+    values are taken for instrument ids where they are those of the frame's boxes, and rejected where not. The
+    folds are halves of train, and read only where train is missing. In the 30 fps release the frames of cases
+    have different rates, none of them stated: it is not read.
     """
 
     name = "grasp"
@@ -58,11 +61,14 @@ class Grasp(Adapter):
         "presences:instrument",
         "triplets",
     )
-    signature = tuple(f"{base}annotations/grasp_*-term_*.json" for base in BASES)
+    signature = tuple(f"{base}annotations/grasp_*-term_*.json" for base in (*BASES, *FASTER))
 
     def videos(self, root: Path) -> list[NativeVideo]:
         """Cases that have labels or frames."""
         base = _base(root)
+        faster = next((folder for folder in FASTER if (root / folder).is_dir()), None)
+        if faster and not (root / base / "annotations").is_dir():
+            raise SourceError(root / faster, "", "GraSP_1fps beside it", "the 30 fps release alone, which is not read")
         labels: list[dict[str, list[str]]] = []
         for file in _files(root, base):
             shown = _framed(_images(file, document(root, file)))["video"]
@@ -92,11 +98,13 @@ class Grasp(Adapter):
                 part = pl.col("raw_value").str.split("\t").list.get(field == "step")
                 yield {"intervals": spans.with_columns(raw_value=part)}
         classes: dict[int, str] = {}
+        boxed: list[pl.DataFrame] = []
         for file in [file for file in files if "short-term" in file]:
             rows, found = _short_term(root, file)
             if classes and found != classes:
                 raise SourceError(file, "/categories", f"the instruments {classes}", found)
             classes = found
+            boxed.append(rows.select("video", "frame_index", "category"))
             yield {"boxes": rows.with_columns(field=pl.lit("instrument"), raw_value="category")}
             actions = rows.explode("actions", empty_as_null=False)
             yield {"triplets": actions.with_columns(raw_instrument="category", raw_verb="actions")}
@@ -108,12 +116,23 @@ class Grasp(Adapter):
         if masks.height and not classes:
             raise SourceError(masks["file"][0], "", "a short-term file that names its values", "no such file")
         place = masks["file"].str.extract_groups(rf"{CASE}/(\d{{5}})\.png$").struct
-        yield regions(
-            root,
-            masks.with_columns(video=place.field("1"), frame_index=place.field("2").cast(pl.Int64)),
-            classes,
-            "instrument",
-        )
+        masks = masks.with_columns(video=place.field("1"), frame_index=place.field("2").cast(pl.Int64))
+        yield _agreeing(regions(root, masks, classes, "instrument"), boxed)
+
+
+def _agreeing(found: dict[str, pl.DataFrame], boxed: list[pl.DataFrame]) -> dict[str, pl.DataFrame]:
+    """Records of the masks that show what their frame's boxes name, and rejects: no document says what values mean."""
+    frame, names = ["video", "frame_index"], pl.col("raw_value").unique().sort().str.join(", ")
+    drawn = found["masks"].group_by("file").agg(drawn=names)
+    if not boxed:
+        return found
+    said = pl.concat(boxed).rename({"category": "raw_value"}).group_by(frame).agg(said=names)
+    one = found["presences"].unique("file", maintain_order=True).join(drawn, on="file", how="left").join(said, on=frame)
+    apart = one.with_columns(pl.col("drawn").fill_null("nothing")).filter(pl.col("drawn") != pl.col("said"))
+    reason = pl.format("The mask shows {}, the boxes of its frame are of {}.", "drawn", "said")
+    _, rejects = reject(apart, pl.lit(True), "mask_unlike_boxes", reason)
+    kept = {kind: found[kind].join(apart, on="file", how="anti") for kind in ("masks", "presences")}
+    return {**kept, "rejects": pl.concat([found["rejects"], rejects])}
 
 
 def _base(root: Path) -> str:

@@ -43,6 +43,7 @@ class KvasirSeg(Adapter):
     citation = "Jha et al., Kvasir-SEG, MultiMedia Modeling 2020, arXiv:1911.07069"
     url = "https://datasets.simula.no/kvasir-seg/"
     format_source = "users' reports"
+    timed = False
     yields = ("boxes:tissue", "masks:tissue")
     signature = (BOXES,)
 

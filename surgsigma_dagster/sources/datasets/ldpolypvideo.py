@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import polars as pl
 
@@ -18,8 +19,7 @@ class LdPolypVideo(Adapter):
     """A folder of frames a video, and a text file a frame: a line with the number of polyps, then their boxes.
 
     A line is a row: the first is counted in `presences` (0 is a true negative), the others in `boxes`. The
-    frame rate is not published: seconds of these frames are their numbers. Both splits share one numbering of
-    videos.
+    frame rate is not published, so frames have numbers and no time. Both splits share one numbering of videos.
     """
 
     name = "ldpolypvideo"
@@ -30,7 +30,9 @@ class LdPolypVideo(Adapter):
     citation = "Ma et al., LDPolypVideo benchmark, MICCAI 2021, pages 387-396"
     url = "https://github.com/dashishi/LDPolypVideo-Benchmark"
     format_source = "users' reports"
+    timed = False
     yields = ("boxes:tissue", "presences:tissue")
+    splits: ClassVar = {r"^TrainValid/": "train", r"^Test/": "test"}
     signature = tuple(f"{split}/Annotations/*/*.txt" for split in SPLITS)
 
     def videos(self, root: Path) -> list[NativeVideo]:

@@ -113,7 +113,9 @@ class PsiAva(Adapter):
 
 def _keyframes(rows: pl.DataFrame) -> Iterator[dict[str, pl.DataFrame]]:
     rows, again = repeats(rows, LABEL)
-    stated, nameless = reject(rows, pl.col("instrument").is_null(), "unnamed_box", "A box of no instrument.")
+    stated, nameless = reject(
+        rows, pl.col("instrument").is_null(), "unnamed_box", "A box of no instrument.", hides=True
+    )
     yield from ({"rejects": rejects} for rejects in (again, nameless))
     yield {"boxes": stated.with_columns(field=pl.lit("instrument"), raw_value="instrument")}
     actions = stated.explode("actions", empty_as_null=False)

@@ -67,7 +67,7 @@ class SurgSigmaV01(Adapter):
     citation = "SurgΣ, 2026, arXiv:2603.16822"
     url = "https://arxiv.org/abs/2603.16822"
     format_source = "users' reports"
-    yields = ("boxes:instrument", "presences:instrument", "questions:text")
+    yields = ("boxes:instrument", "depths", "presences:instrument", "questions:text")
     signature = (RELEASE,)
 
     def videos(self, root: Path) -> list[NativeVideo]:
@@ -158,11 +158,11 @@ def _rows(release: _Release) -> tuple[pl.DataFrame, pl.DataFrame]:
     rows, lost = reject(rows, pl.col("shown_in").is_null(), "no_frame", "Its first image is no frame of a video.")
     spliced = pl.any_horizontal(pl.col("answer", "said").str.contains(SPLICED))
     letters = "Letters stand inside its coordinates: which digits they replaced is not known."
-    rows, spoiled = reject(rows, spliced, "spliced_coordinates", letters, "answer")
+    rows, spoiled = reject(rows, spliced, "spliced_coordinates", letters, "answer", hides=True)
     corners = pl.col("said").str.extract_all(BOX).list.join(" ").str.extract_all(r"\d+").cast(pl.List(pl.Int64))
     outside = corners.list.eval(pl.element() > GRID).list.any()
     far = f"A corner is beyond {GRID} thousandths of the image."
-    rows, beyond = reject(rows, outside, "box_beyond_image", far, "said")
+    rows, beyond = reject(rows, outside, "box_beyond_image", far, "said", hides=True)
     return rows, pl.concat([lost, spoiled, beyond])
 
 
@@ -258,6 +258,8 @@ def _frames(root: Path, videos: list[NativeVideo], release: _Release) -> dict[st
     )
     whole = {"locator": pl.lit("file"), "n_rows": pl.lit(1, pl.Int64)}
     depth = [(one.video, file) for one in videos for file in one.label_files if file != RELEASE]
+    if gone := next((file for _, file in depth if not (root / file).is_file()), None):
+        raise SourceError(gone, "", "a depth image", "no such file")
     depths = pl.DataFrame(depth, {"video": pl.String, "file": pl.String}, orient="row").with_columns(
         **whole, frame_index=pl.col("file").str.extract(r"(\d{6})\.\w+$").cast(pl.Int64), depth_file="file",
         unit=pl.lit("relative"), origin=pl.lit("model"),

@@ -163,7 +163,10 @@ def coco(
 
 
 def voc(root: Path, files: Iterable[str]) -> pl.DataFrame:
-    """The objects of Pascal VOC files: `file`, `locator` (XPath), class, pixel corners, stated image size."""
+    """The objects of Pascal VOC files: `file`, `locator` (XPath), class, pixel corners, stated image size.
+
+    VOC counts pixels from 1 (Everingham et al., VOC2012 development kit); the corners here count from 0.
+    """
     found = [row for file in files for row in _voc_objects(root, file)]
     schema: dict[str, pl.DataType] = dict.fromkeys(("file", "locator", "raw_value"), pl.String())
     schema |= dict.fromkeys(("x1", "y1", "x2", "y2"), pl.Float64()) | dict.fromkeys(("width", "height"), pl.Int64())
@@ -193,5 +196,5 @@ def _voc_objects(root: Path, file: str) -> Iterator[tuple[Any, ...]]:
         name = element.findtext("name") or ""
         if not name.strip():
             raise SourceError(file, f"{locator}/name", "a class name", repr(name))
-        box = [number(element, f"bndbox/{side}", locator) for side in ("xmin", "ymin", "xmax", "ymax")]
+        box = [number(element, f"bndbox/{side}", locator) - 1 for side in ("xmin", "ymin", "xmax", "ymax")]
         yield (file, locator, name, *box, *size)

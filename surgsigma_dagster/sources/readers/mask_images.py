@@ -38,22 +38,23 @@ def mask_values(
     read = rows.hstack(pl.DataFrame(found, schema=schema, orient="row")).with_columns(
         mask_file="file", locator=pl.lit(WHOLE_FILE), n_rows=pl.lit(1, pl.Int64)
     )
-    read, unreadable = reject(read, pl.col("problem").is_not_null(), "unreadable_mask", pl.col("problem"))
+    read, unreadable = reject(read, pl.col("problem").is_not_null(), "unreadable_mask", pl.col("problem"), hides=True)
     return read.drop("problem").explode("values", empty_as_null=False).rename({"values": "mask_value"}), unreadable
 
 
 def mask_classes(
-    values: pl.DataFrame, names: Mapping[int, str], background: Iterable[int] = (0,)
+    values: pl.DataFrame, names: Mapping[int, str], background: Iterable[int] = (0,), seams: Iterable[int] = ()
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Rows of `mask_values` with the name of their value as `raw_value`, without `background`.
 
-    The rejects are values that stand for no class.
+    The rejects are values that stand for no class. Those of `seams` lie between regions and hide none.
     """
     reason = pl.format("The mask has pixels of value {}, which stands for no class.", "mask_value")
     known = [*names, *background]
     values, unexpected = reject(
-        values, ~pl.col("mask_value").is_in(known), "unexpected_mask_value", reason, "mask_value"
-    )
+        values, ~pl.col("mask_value").is_in(known), "unexpected_mask_value", reason, "mask_value",
+        hides=~pl.col("mask_value").is_in([*seams]),
+    )  # fmt: skip
     shown = values.filter(pl.col("mask_value").is_in([*names])).with_columns(
         raw_value=pl.col("mask_value").replace_strict(
             pl.Series([*names], dtype=pl.Int64), pl.Series([*names.values()], dtype=pl.String), default=None
@@ -70,14 +71,16 @@ def regions(
     background: Iterable[int] = (0,),
     *,
     colours: bool = False,
+    seams: Iterable[int] = (),
 ) -> dict[str, pl.DataFrame]:
     """Records of mask images (`video`, `file`, `frame_index`) in which a value is a class, or background.
 
     Masks of the classes that an image holds, and presences of all classes: what a mask does not hold is not
-    visible. Rejects are as in `mask_values` and `mask_classes`.
+    visible, unless it has a value that stands for no class, and is none of `seams`, which are known to mean
+    nothing: that may be any class. Rejects are as in `mask_values` and `mask_classes`.
     """
     values, unreadable = mask_values(root, files.select("video", "file", "frame_index"), colours=colours)
-    held, unexpected = mask_classes(values, classes, background)
+    held, unexpected = mask_classes(values, classes, background, seams)
     masks = held.with_columns(field=pl.lit(field))
     names = pl.DataFrame({"raw_value": [*classes.values()]}, schema={"raw_value": pl.String})
     presences = (
@@ -92,6 +95,8 @@ def regions(
         )
         .with_columns(pl.col("present").fill_null(False))
     )
+    unsure = unexpected.filter(~pl.col("raw_value").is_in([*map(str, seams)]))["file"].unique()
+    presences = presences.filter(pl.col("present") | ~pl.col("file").is_in(unsure.implode()))
     return {"masks": masks, "presences": presences, "rejects": pl.concat([unreadable, unexpected])}
 
 

@@ -45,9 +45,20 @@ def require_relative(rows: pl.DataFrame, sides: Sequence[str]) -> pl.DataFrame:
 
 
 def reject(
-    rows: pl.DataFrame, bad: pl.Expr, rule: str, reason: str | pl.Expr, raw: str | None = None
+    rows: pl.DataFrame,
+    bad: pl.Expr,
+    rule: str,
+    reason: str | pl.Expr,
+    raw: str | None = None,
+    *,
+    hides: bool | pl.Expr = False,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Split into the rows that stand and, where `bad`, rejects, with the column `raw` as offending value."""
+    """Split into the rows that stand and, where `bad`, rejects, with the column `raw` as offending value.
+
+    Where one `hides` what may be visible, its `frame_index` goes with it: of that frame no list is complete.
+    """
+    hidden = pl.lit(hides) if isinstance(hides, bool) else hides
+    nowhere = pl.lit(None, pl.Int64)
     bad = bad.fill_null(False)
     rejects = rows.filter(bad).select(
         "video",
@@ -57,6 +68,7 @@ def reject(
         rule=pl.lit(rule),
         reason=pl.lit(reason) if isinstance(reason, str) else reason,
         raw_value=pl.col(raw).cast(pl.String) if raw else pl.lit(None, pl.String),
+        frame_index=nowhere if hides is False else pl.when(hidden).then("frame_index"),
     )
     return rows.filter(~bad), rejects
 
