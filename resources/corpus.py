@@ -108,7 +108,7 @@ class Corpus(dg.ConfigurableResource):
         for entry in self.config_.sources:
             adapter, failed = entry.adapter, listing.failed.get(entry.name)
             try:
-                terms, subject = entry.terms(), adapter.subject(entry.root)
+                terms, subject = entry.terms(), entry.subject()
             except SourceError as error:
                 failed = failed or error
                 terms = None

@@ -41,7 +41,7 @@ def list_sources(config: SourcesConfig) -> Listing:
             entry.fetch()
             if not entry.root.is_dir():
                 raise SourceError(entry.root, "", f"the folder of source {entry.name}", "no such folder")
-            for native in entry.adapter.videos(entry.root):
+            for native in entry.videos():
                 listed = Listed(entry, native)
                 key = unit_key(listed.video_id)
                 if key in found.videos:

@@ -183,7 +183,7 @@ def _check(entry: SourceEntry, found: dict[str, list[dict[str, Any]]]) -> None:
     entry.fetch()
     if not entry.root.is_dir():
         raise SourceError(entry.root, "", f"the folder of source {entry.name}", "no such folder")
-    terms, videos = entry.terms(), entry.adapter.videos(entry.root)
+    terms, videos = entry.terms(), entry.videos()
 
     def problem(severity: str, name: str, times: int, example: str) -> None:
         found["problems"].append(

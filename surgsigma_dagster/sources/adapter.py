@@ -8,8 +8,10 @@ does).
 import importlib
 import pkgutil
 import re
+import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -278,6 +280,26 @@ def adapters() -> dict[str, Adapter]:
     return {name: adapter(name) for name in sorted(module.name for module in pkgutil.iter_modules(datasets.__path__))}
 
 
+@contextmanager
+def reading(adapter: Adapter, root: Path, what: str) -> Iterator[None]:
+    """Whatever fails inside is a `SourceError`: a mistake in an adapter costs what it was to do (`what`), no more.
+
+    Of a mistake it names the last place in the adapter's module that was reached.
+    """
+    try:
+        yield
+    except SourceError:
+        raise
+    except OSError as error:
+        raise unreadable(error, root) from error
+    except (Exception, pl.exceptions.PanicException) as error:
+        passed = [(at.f_globals.get("__name__", ""), line) for at, line in traceback.walk_tb(error.__traceback__)]
+        module, line = ([place for place in passed if place[0] == type(adapter).__module__] or passed)[-1]
+        found = f"{type(error).__name__}: {error}"
+        file = f"{module.replace('.', '/')}.py"
+        raise SourceError(file, f"line {line}", f"the adapter {adapter.name} to {what}", found) from error
+
+
 def read_labels(
     adapter: Adapter, root: Path, videos: list[NativeVideo]
 ) -> list[tuple[list[NativeVideo], NativeLabels | SourceError]]:
@@ -286,12 +308,13 @@ def read_labels(
     Where a format's files stand alone, it costs itself alone: narration that cannot be read takes no phases along.
     """
     try:
-        return [(videos, adapter.labels(root, videos))]
-    except (SourceError, OSError) as error:
+        with reading(adapter, root, f"read the labels of {videos[0].video if videos else 'no video'}"):
+            return [(videos, adapter.labels(root, videos))]
+    except SourceError as error:
         if adapter.files_stand_alone and len(videos) == 1:
             one_by_one = [replace(videos[0], label_files=(file,)) for file in videos[0].label_files]
         else:
             one_by_one = videos
         if len(one_by_one) <= 1:
-            return [(videos, unreadable(error, root) if isinstance(error, OSError) else error)]
+            return [(videos, error)]
         return [part for video in one_by_one for part in read_labels(adapter, root, [video])]

@@ -6,7 +6,16 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PrivateAttr, ValidationError, model_validator
 
-from surgsigma_dagster.sources.adapter import Adapter, NativeVideo, Terms, adapter, adapters, stated_licence
+from surgsigma_dagster.sources.adapter import (
+    Adapter,
+    NativeVideo,
+    Subject,
+    Terms,
+    adapter,
+    adapters,
+    reading,
+    stated_licence,
+)
 from surgsigma_dagster.sources.bucket import is_bucket, mirror
 from surgsigma_dagster.sources.errors import SourceError
 
@@ -47,8 +56,12 @@ class SourceEntry(BaseModel):
             mirror(self._bucket, self.root)
 
     def terms(self) -> Terms:
-        """The source's terms: the dataset's or the sidecar's, where the entry does not decide otherwise."""
-        terms = self.adapter.terms(self.root)
+        """The source's terms: the dataset's or the sidecar's, where the entry does not decide otherwise.
+
+        Raises `SourceError`, as `subject` and `videos` do, and nothing else: a source that fails costs no other.
+        """
+        with reading(self.adapter, self.root, "say the terms"):
+            terms = self.adapter.terms(self.root)
         licence, released = terms.licence, terms.may_be_released
         if self.licence is not None:
             licence = stated_licence(self.licence)
@@ -64,6 +77,16 @@ class SourceEntry(BaseModel):
         own = stated_licence(video.licence) if video.licence else None
         granted = self.licence is not None or bool(self.may_be_released)
         return own is None or ((own.redistribution or granted) and not own.no_derivatives)
+
+    def subject(self) -> Subject:
+        """What the source shows."""
+        with reading(self.adapter, self.root, "say what it shows"):
+            return self.adapter.subject(self.root)
+
+    def videos(self) -> list[NativeVideo]:
+        """The source's videos, sorted by id."""
+        with reading(self.adapter, self.root, "list the videos"):
+            return self.adapter.videos(self.root)
 
 
 class ModelEntry(BaseModel):

@@ -48,7 +48,7 @@ def known_values(entry: SourceEntry, *, strict: bool = True) -> pl.DataFrame:
     `strict`, entries whose target is no concept are left out.
     """
     try:
-        procedure_types = entry.adapter.subject(entry.root).procedure_types
+        procedure_types = entry.subject().procedure_types
     except SourceError:
         procedure_types = ()
     return aliases(entry.dataset, entry.aliases, procedure_types, strict=strict).select(

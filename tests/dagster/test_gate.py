@@ -11,6 +11,9 @@ from surgsigma_dagster.build import build_defs, default_resources
 from surgsigma_dagster.quality.rules import RULES
 from surgsigma_dagster.resources.corpus import Corpus
 from surgsigma_dagster.schema.tables import conform
+from surgsigma_dagster.sources.datasets import jigsaws
+from surgsigma_dagster.sources.readers import Kind
+from tests.unit.test_adapters_rules import WRITERS
 
 
 def _results(corpus: Corpus, **status: str) -> None:
@@ -46,6 +49,36 @@ def test_only_what_makes_a_release_wrong_closes_the_gate(
     _results(resources["corpus"], **status)
     (result,) = checks.release_gate(dg.build_asset_check_context(), corpus=resources["corpus"])
     assert result.passed is passed
+
+
+def test_a_mistake_in_an_adapter_is_a_reject_that_holds_the_release_and_costs_one_video(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("jigsaws", "cholec80"):
+        WRITERS[name](tmp_path / name)
+    entries = ", ".join(f"{{name: {name}, dataset: {name}, root: {name}}}" for name in ("jigsaws", "cholec80"))
+    (tmp_path / "sources.yaml").write_text(f"sources: [{entries}]")
+    corpus, spaced = default_resources(tmp_path)["corpus"], jigsaws.spaced
+
+    def mistaken(root: Path, files: list[str], columns: dict[str, Kind]) -> pl.DataFrame:
+        return spaced(root, files, columns) if "B001" not in files[0] else pl.DataFrame({"n": [int("x61")]})
+
+    monkeypatch.setattr(jigsaws, "spaced", mistaken)
+
+    corpus.write_native_labels(corpus.listing())
+    rejects = corpus.lake.scan("ingestion_rejects").filter(rule="unreadable_labels").collect()
+    assert rejects.select("source", "video_id", "file").rows() == [
+        ("jigsaws", "jigsaws/Suturing_B001", "surgsigma_dagster/sources/datasets/jigsaws.py")
+    ]
+    assert "found ValueError: invalid literal for int() with base 10: 'x61'" in rejects["reason"][0]
+    read = corpus.lake.scan("native_intervals").collect()["video_id"].unique()
+    assert {"jigsaws/Knot_Tying_C002", "cholec80/video01"} <= set(read)
+
+    monkeypatch.setattr(jigsaws, "listing", lambda *_: int("x61"))
+    assert {*corpus.listing().failed} == {"jigsaws"}
+    assert {*corpus.write_sources()["source"]} == {"jigsaws", "cholec80"}
+    (reject,) = corpus.lake.scan("ingestion_rejects").filter(rule="unreadable_source").collect().to_dicts()
+    assert (reject["source"], reject["file"]) == ("jigsaws", "jigsaws.py")
 
 
 def test_a_release_started_by_hand_is_refused_too(resources: dict[str, Corpus]) -> None:

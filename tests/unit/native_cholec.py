@@ -1,5 +1,6 @@
 """Writers of small sources in the native formats of the cholecystectomy datasets."""
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -275,4 +276,16 @@ WRITERS: Mapping[str, Callable[[Path], None]] = {
     "m2cai16_tool_locations": m2cai16_tool_locations,
     "m2cai16_workflow": m2cai16_workflow,
     "phakir": phakir,
+}
+
+
+def _with_criteria(file: str, content: str) -> int:
+    value = json.loads(content)
+    rated = [image for image in value["images"] if image.get("ds")] if "_ds_" in file else []
+    return len(value["annotations"]) + len(rated)
+
+
+ROWS: Mapping[tuple[str, str], Callable[[str, str], int]] = {
+    ("cholecinstanceseg", ".json"): lambda _, content: len(json.loads(content)["shapes"]),
+    ("endoscapes", ".json"): _with_criteria,
 }

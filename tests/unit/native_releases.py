@@ -1,5 +1,7 @@
 """Small sources in the formats of question sets, depth, a release of conversations, and web video."""
 
+import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -122,3 +124,13 @@ WRITERS: Mapping[str, Callable[[Path], None]] = {
     "surgsigma_v01": surgsigma_v01,
     "web_video": web_video,
 }
+
+
+def _answers(_: str, content: str) -> int:
+    """Annotations, and videos that Cholec80 does not have."""
+    value = json.loads(content)
+    beyond = [video for video in value["videos"] if int(re.findall(r"\d+", video["video path"])[-2]) > 80]
+    return len(value["annos"]) + len(beyond)
+
+
+ROWS: Mapping[tuple[str, str], Callable[[str, str], int]] = {("surgsigma_v01", ".json"): _answers}

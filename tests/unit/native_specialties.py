@@ -1,5 +1,6 @@
 """Writers of small sources in the native formats of further specialties and of in-house folders."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -196,4 +197,10 @@ WRITERS: Mapping[str, Callable[[Path], None]] = {
     "ldpolypvideo": ldpolypvideo,
     "multibypass140": multibypass140,
     "pitvis": pitvis,
+}
+
+
+ROWS: Mapping[tuple[str, str], Callable[[str, str], int]] = {
+    ("kvasir_seg", ".json"): lambda _, content: sum(len(image["bbox"]) for image in json.loads(content).values()),
+    ("multibypass140", ".json"): lambda _, content: sum(len(json.loads(content)[key]) for key in ("phases", "steps")),
 }

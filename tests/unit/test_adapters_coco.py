@@ -45,6 +45,15 @@ def test_an_annotation_without_a_concept_is_one_reject_though_it_has_a_box_and_t
     assert rejects.select("locator", "raw_value", "n_rows").rows() == [("/annotations/0", "Haken", 1)]
 
 
+@pytest.mark.parametrize("ring", [[0, 0.5, 4, 0, 4, 4], [0.5, 0, 4, 0, 4, 4], [0, 0, 4, 0, 4, 4.5]])
+def test_a_ring_may_mix_integers_and_decimals_as_writers_of_json_do(ring: list[float], tmp_path: Path) -> None:
+    coco(tmp_path)
+    value = json.loads((tmp_path / FILE).read_bytes())
+    value["annotations"][0]["segmentation"] = [ring]
+    put(tmp_path, FILE, value)
+    assert read("coco", tmp_path)["masks"]["polygon"].to_list() == [[float(number) for number in ring]]
+
+
 def test_public_data_needs_no_consent_and_nothing_leaves_unless_it_says_so(tmp_path: Path) -> None:
     coco(tmp_path)
     terms = adapters()["coco"].terms(tmp_path)

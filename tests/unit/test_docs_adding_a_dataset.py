@@ -14,12 +14,17 @@ import numpy as np
 import polars as pl
 import pytest
 
+from surgsigma_dagster.sources import readers
+from surgsigma_dagster.sources.adapter import NativeVideo
+
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "adding_a_dataset.md").read_text("utf-8")
 FILES = dict(re.findall(r"^`([^`\s]+)`\n\n```\w*\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
 (COMMANDS,) = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+CLOCKS = re.findall(r"^\| [^|`]+ \| `([^`]+)`[^|]* \| ([^|]+) \| `(runs[^|]+)` \|$", PAGE, re.MULTILINE)
+(TURNED_DOWN,) = re.findall(r"^[^`\n].*:\n\n```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 DETECT, CHECK, BUILD = COMMANDS.splitlines()
 ALIASES = "surgsigma_dagster/vocabulary/aliases/larkfield.yaml"
 
@@ -103,8 +108,36 @@ def test_it_builds_into_conversations_that_lead_back_to_their_line(lab: Path) ->
     boxes = rows("boxes")
     assert boxes.sort("locator").select("concept_id", "frame_id", "x1", "y2", "locator").rows() == [
         ("instrument/hook", "larkfield/L01/000003", 39.0, 89.0, "/annotation/object[1]"),
-        ("instrument/grasper", "larkfield/L01/000003", 180.0, 150.0, "/annotation/object[2]"),
+        ("instrument/grasper", "larkfield/L01/000003", 179.0, 149.0, "/annotation/object[2]"),
     ]
     located = rows("conversations").filter(task="instrument_localization", scene_id="larkfield/L01/000003")
     assert set(boxes["label_id"]) <= set(located["label_ids"].explode())
     assert rows("conversations").filter(task="phase_recognition")["scene_id"].n_unique() == 6
+
+
+def test_each_clock_of_the_table_gives_seconds_and_frames_of_the_file() -> None:
+    """Two labels of the first phase, one of the second, each on the clock of its line."""
+    ntsc = 60000 / 1001
+    told = [
+        ("25.0", 0, [(0.0, 2 / 25, 0, 1), (2 / 25, 3 / 25, 2, 2)]),
+        ("25.0", 1, [(0.0, 2 / 25, 1, 2), (2 / 25, 3 / 25, 3, 3)]),
+        ("60000 / 1001", 0, [(0.0, 4 / ntsc, 0, 3), (4 / ntsc, 6 / ntsc, 4, 5)]),
+        ("25.0", 0, [(0.0, 2.0), (2.0, 3.0)]),
+    ]
+    assert [rate for rate, *_ in CLOCKS] == [rate for rate, *_ in told]
+    for (_, index, code), (_, first, spans) in zip(CLOCKS, told, strict=True):
+        rows = pl.DataFrame({"file": "L01.csv", "line": [2, 3, 4], "phase": ["a", "a", "b"]})
+        rows = rows.with_columns(frame_index=pl.int_range(first, first + 3))
+        if index.startswith("`"):
+            rows = rows.with_columns(eval(index.strip("`"), {"pl": pl}))
+        found = eval(code, {"runs": readers.runs, "rows": rows})
+        wanted = ("start_s", "end_s", "start_frame", "end_frame")
+        assert found.select(column for column in wanted if column in found.columns).rows() == spans
+
+
+def test_a_row_with_a_stranger_is_turned_down_alone() -> None:
+    rows = pl.DataFrame({"file": "L01.csv", "line": [2, 3], "id": [1, 9]})
+    names = {"pl": pl, "rows": rows, "video": NativeVideo("L01", "none", 1.0), "PHASES": {1: "Prep"}}
+    exec(TURNED_DOWN, {**vars(readers), **names}, names)
+    assert names["rows"].select("locator", "phase").rows() == [("line 2", "Prep")]
+    assert names["rejects"].select("video", "locator", "raw_value").rows() == [("L01", "line 3", "9")]

@@ -1,4 +1,4 @@
-"""Delimited tables: what a cell means does not hang on how fast it was read."""
+"""Tables: what a cell means does not hang on how fast it was read; objects inside the rows of a document."""
 
 import tempfile
 from pathlib import Path
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from surgsigma_dagster.sources.errors import SourceError
-from surgsigma_dagster.sources.readers import BINARY, INDEX, TEXT, table
+from surgsigma_dagster.sources.readers import BINARY, INDEX, TEXT, optional, records, table
 from surgsigma_dagster.sources.readers.kinds import Kind
 
 COLUMNS = {"Frame": INDEX, "Phase": TEXT, "Tool": BINARY}
@@ -71,3 +71,16 @@ def test_a_plain_file_keeps_its_file_and_line(tmp_path: Path) -> None:
     rows = table(tmp_path, "f.txt", {"Frame": INDEX, "Phase": TEXT}, separator="\t")
     assert rows.rows() == [("f.txt", 2, 0, "a"), ("f.txt", 3, 1, "b")]
     assert rows.schema == {"file": pl.String, "line": pl.Int64, "Frame": pl.Int64, "Phase": pl.String}
+
+
+def test_a_member_of_a_member_is_a_field_with_its_own_pointer() -> None:
+    rows = [("/shapes/0", {"attributes": {"verb": "cut"}}), ("/shapes/1", {"attributes": {}}), ("/shapes/2", {})]
+    assert records("a.json", rows, {"attributes/verb": optional(TEXT)})["attributes/verb"].to_list() == [
+        "cut",
+        None,
+        None,
+    ]
+    for row, found in (({"attributes": {"verb": 7}}, "7"), ({"attributes": "cut"}, "no such key"), ({}, "no such key")):
+        with pytest.raises(SourceError) as error:
+            records("a.json", [("/shapes/3", row)], {"attributes/verb": TEXT})
+        assert (error.value.place, error.value.found) == ("/shapes/3/attributes/verb", found)

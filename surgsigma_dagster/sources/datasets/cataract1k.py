@@ -12,8 +12,10 @@ from surgsigma_dagster.sources.readers import (
     INDEX,
     INTEGER,
     NUMBER,
+    SEGMENTATION,
     TEXT,
     coco,
+    coco_masks,
     images,
     in_order,
     matching,
@@ -21,7 +23,6 @@ from surgsigma_dagster.sources.readers import (
     require,
     table,
 )
-from surgsigma_dagster.sources.readers.mask_images import SEGMENTATION, coco_masks
 
 NTSC = 60000 / 1001  # frames a second, where no case_…_video.csv states them
 BASES = ("", "*/")

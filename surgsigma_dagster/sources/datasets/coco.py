@@ -16,8 +16,7 @@ from surgsigma_dagster.sources.adapter import (
     Terms,
 )
 from surgsigma_dagster.sources.errors import SourceError
-from surgsigma_dagster.sources.readers import INTEGER, coco, composed, repeats, require
-from surgsigma_dagster.sources.readers.mask_images import SEGMENTATION, coco_masks
+from surgsigma_dagster.sources.readers import INTEGER, SEGMENTATION, coco, coco_masks, composed, repeats, require
 from surgsigma_dagster.sources.sidecar import SIDECAR, procedure_types, sidecar
 
 PLACES = ("annotations/*.json", "*.json")

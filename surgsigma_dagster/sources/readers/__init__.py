@@ -34,7 +34,14 @@ from surgsigma_dagster.sources.readers.kinds import (
     many,
     optional,
 )
-from surgsigma_dagster.sources.readers.mask_images import mask_classes, mask_values, regions, value_image
+from surgsigma_dagster.sources.readers.mask_images import (
+    SEGMENTATION,
+    coco_masks,
+    mask_classes,
+    mask_values,
+    regions,
+    value_image,
+)
 from surgsigma_dagster.sources.readers.rows import (
     LINES,
     agreeing,
@@ -65,6 +72,7 @@ __all__ = [
     "LARGEST",
     "LINES",
     "NUMBER",
+    "SEGMENTATION",
     "TEXT",
     "Coco",
     "Kind",
@@ -74,6 +82,7 @@ __all__ = [
     "categories",
     "choice",
     "coco",
+    "coco_masks",
     "composed",
     "corners",
     "divided",

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
 from typing import Any, NoReturn
 from xml.etree import ElementTree
@@ -75,21 +76,34 @@ def section(file: str, value: Any, key: str, within: type[list] | type[dict] = l
 def records(
     file: str, rows: Sequence[tuple[str, Any]], fields: Mapping[str, Kind], *, positional: bool = False
 ) -> pl.DataFrame:
-    """Rows (pointer, object) as columns `file`, `locator` and `fields`; rows are lists if `positional`."""
+    """Rows (pointer, object) as columns `file`, `locator` and `fields`; rows are lists if `positional`.
+
+    The field `attributes/verb` is the member `verb` of the row's member `attributes`.
+    """
     for pointer, row in rows:
         if not isinstance(row, list if positional else dict) or (positional and len(row) != len(fields)):
             raise SourceError(file, pointer, f"a list of {len(fields)}" if positional else "an object", repr(row))
     columns = {"file": pl.repeat(file, len(rows), dtype=pl.String, eager=True)}
     columns["locator"] = pl.Series([pointer for pointer, _ in rows], dtype=pl.String)
     for position, (name, kind) in enumerate(fields.items()):
-        key = position if positional else name
-        values = [row[key] for _, row in rows] if positional else [row.get(key) for _, row in rows]
-        for (pointer, row), value in zip(rows, values, strict=True):
+        keys: list[Any] = [position] if positional else name.split("/")
+        *above, key = keys
+        holders = [_inside(row, above) for _, row in rows] if above else [row for _, row in rows]
+        values = [row[key] for row in holders] if positional else [row.get(key) for row in holders]
+        for (pointer, _), row, value in zip(rows, holders, values, strict=True):
             if not (kind.nullable if value is None else kind.holds(value)):
                 found = repr(value) if positional or key in row else "no such key"
-                raise SourceError(file, below(pointer, key), kind.expected, found)
+                raise SourceError(file, reduce(below, [*above, key], pointer), kind.expected, found)
         columns[name] = pl.Series(values, dtype=kind.dtype, strict=False)
     return pl.DataFrame(columns)
+
+
+def _inside(row: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    """The object below `keys`; an empty one where there is none."""
+    for key in keys:
+        inner = row.get(key)
+        row = inner if isinstance(inner, dict) else {}
+    return row
 
 
 def categories(file: str, found: Any, pointer: str) -> dict[int, str]:

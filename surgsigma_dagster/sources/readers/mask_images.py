@@ -153,6 +153,10 @@ def _are_polygons(value: Any) -> bool:
     )
 
 
+def _floats(rings: list[list[float]]) -> list[list[float]]:
+    return [[float(number) for number in ring] for ring in rings]  # writers of JSON put 3 and 1.5 into one ring
+
+
 SEGMENTATION = Kind(
     "polygons (lists of x, y, x, y, …) or run lengths",
     pl.Object(),
@@ -169,7 +173,7 @@ def coco_masks(found: Coco, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFr
     """
     masks = found.document["annotations"]
     outlines = [
-        (f"/annotations/{i}", isinstance(mask, dict), None if isinstance(mask, dict) else mask)
+        (f"/annotations/{i}", isinstance(mask, dict), _floats(mask) if isinstance(mask, list) else None)
         for i, mask in enumerate(annotation.get("segmentation") for annotation in masks)
     ]
     schema: dict[str, pl.DataType] = {
