@@ -188,8 +188,8 @@ class Corpus(dg.ConfigurableResource):
             "status": "available",
         }
         timestamps = pl.DataFrame(schema={"video_id": pl.String, "file_frame": pl.Int64, "pts_s": pl.Float64})
-        if native.media == "none" or path is None or not path.exists():
-            row |= {"status": "absent", "reason": "the source holds labels only"}
+        if path is None or listed.lacks:
+            row |= {"status": "absent", "reason": listed.lacks}
         elif native.media == "images":
             pictures = (p for p in sorted(path.rglob("*")) if p.suffix.lower() in {".png", ".jpg", ".jpeg"})
             row["width"], row["height"] = next(filter(None, map(_image_size, pictures)), (None, None))
@@ -310,8 +310,9 @@ class Corpus(dg.ConfigurableResource):
         ids = {"source": entry.name, "video_id": listed.video_id}
         if row["status"] != "available":
             made = frames_without_media(records, row["reason"], row["status"], **ids)
-            if row["status"] == "quarantined":
-                made.rejects = unit_reject("frames", "quarantined_video", row["reason"], **ids, file=native.path)
+            if native.path:  # a source of labels only lacks nothing that it has promised
+                rule = "quarantined_video" if row["status"] == "quarantined" else "absent_video"
+                made.rejects = unit_reject("frames", rule, row["reason"], **ids, file=native.path)
             return made
         if native.media == "images":
             return frames_of_images(entry.root, native, records, **ids)

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from surgsigma_dagster.resources.corpus import Corpus
-from surgsigma_dagster.resources.listing import Listed
+from surgsigma_dagster.resources.listing import LABELS_ONLY, Listed
 from surgsigma_dagster.schema.native import NATIVE
 from surgsigma_dagster.schema.tables import FRAME_LABELS
 from surgsigma_dagster.sources.adapter import NativeLabels, NativeVideo, Terms, adapters, read_labels
@@ -20,6 +20,7 @@ from surgsigma_dagster.video.probe import duration
 from surgsigma_dagster.vocabulary.harmonization import known_values, resolve, verbatim_values
 
 _LABELLED_SHARE = 0.5  # of a video whose labels count its frames: whoever labels less of it hardly means to
+_NAMED = 3  # examples of a problem that is told by names alone
 _PICTURES = {".png", ".jpg", ".jpeg"}
 _JPEG_BYTES_PER_PIXEL = 0.25  # at quality 2, measured on endoscopic frames
 
@@ -210,12 +211,15 @@ def _check(entry: SourceEntry, found: dict[str, list[dict[str, Any]]]) -> None:
     rejects = labels["rejects"].group_by("rule").agg(pl.len(), pl.col("file", "locator", "reason").first())
     for row in rejects.sort("rule").to_dicts():
         problem("warning", row["rule"], row["len"], f"{row['file']}, {row['locator']}: {row['reason']}")
+    lacks = {one.video: why for one in videos if (why := Listed(entry, one).lacks)}
+    missing = [f"{video} ({why})" for video, why in lacks.items() if why != LABELS_ONLY]
+    missing += [video for video, why in lacks.items() if why == LABELS_ONLY]
     for name, lacking in (
-        ("missing_media", [video.video for video in videos if video.media == "none"]),
+        ("missing_media", missing),
         ("video_without_labels", [video.video for video in videos if not video.label_files]),
     ):
         if lacking:
-            problem("warning", name, len(lacking), lacking[0])
+            problem("warning", name, len(lacking), ", ".join(lacking[:_NAMED]))
     apart = _clock_disagreements(entry, videos, labels)
     if apart:
         problem("warning", "clock_disagreement", len(apart), apart[0])

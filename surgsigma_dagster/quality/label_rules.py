@@ -83,10 +83,12 @@ def intervals_inside_video(tables: Tables) -> pl.LazyFrame:
 
 @rule("videos", "warning")
 def videos_readable(tables: Tables) -> pl.LazyFrame:
-    """No video is quarantined; single blank frames are set aside, since they show nothing."""
-    quarantined = (pl.col("status").cast(pl.String) == "quarantined") & ~pl.col("reason").str.starts_with("blank")
+    """No video is quarantined or a link to no file; single blank frames are set aside, since they show nothing."""
+    status = pl.col("status").cast(pl.String)
+    quarantined = (status == "quarantined") & ~pl.col("reason").str.starts_with("blank")
+    gone = (status == "absent") & pl.col("media_path").is_not_null()
     frames = tables["frames"].filter(quarantined).select("video_id", "reason")
-    videos = tables["videos"].filter(quarantined).select("video_id", "reason")
+    videos = tables["videos"].filter(quarantined | gone).select("video_id", "reason")
     return pl.concat([videos, frames]).unique("video_id").select(example=pl.format("{}: {}", "video_id", "reason"))
 
 

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
+import polars as pl
 import pytest
 import s3fs
 import yaml
 
+from surgsigma_dagster.build import default_resources
 from surgsigma_dagster.plan import checked, detected, write_entries
 from surgsigma_dagster.resources.listing import list_sources
 from surgsigma_dagster.sources.bucket import mirror
@@ -157,6 +159,38 @@ def test_a_label_file_cut_off_between_two_lines_is_told_by_its_video(samples: Pa
     assert problem["example"].startswith("video01: labels end at ")
 
 
+def test_footage_is_found_whatever_its_suffix_and_a_link_to_nothing_is_no_footage(tmp_path: Path) -> None:
+    root = tmp_path / "cholec80"
+    NATIVE["cholec80"](root)
+    for number in range(2, 9):
+        (root / f"phase_annotations/video{number:02d}-phase.txt").write_text("Frame\tPhase\n0\tPreparation\n")
+    for name in ("video01.mp4", "video02.MP4", "video03.Avi"):
+        footage(tmp_path / "one.mp4", 3).replace(root / "videos" / name)
+    (root / "videos/video04.mp4").symlink_to("/nowhere/video04.mp4")
+    (tmp_path / "sources.yaml").write_text("sources:\n  - {name: ours, dataset: cholec80, root: cholec80}\n")
+    found = {row["problem"]: row for row in checked(load_sources(tmp_path / "sources.yaml"))["problems"]}
+    missing = found["missing_media"]
+    shown = "video04 (videos/video04.mp4 links to no file), video05, video06"
+    assert (missing["times"], missing["example"]) == (5, shown)
+    corpus = default_resources(tmp_path / "home", tmp_path / "sources.yaml")["corpus"]
+    corpus.write_videos(corpus.listing())
+    corpus.write_native_labels(corpus.listing())
+    corpus.write_frames(["ours__video03", "ours__video04", "ours__video05"])
+    rejects = corpus.lake.scan("frames_rejects").filter(pl.col("rule") == "absent_video").collect()
+    assert rejects.select("video_id", "reason").rows() == [("ours/video04", "videos/video04.mp4 links to no file")]
+    assert corpus.lake.scan("frames").filter(pl.col("video_id") == "ours/video03").collect().height
+
+
+def test_a_suffix_that_is_not_read_is_said_beside_its_labels(tmp_path: Path) -> None:
+    NATIVE["in_house"](tmp_path / "ward")
+    for name in ("old.mpg", "dvd.vob"):
+        (tmp_path / "ward" / name).touch()
+        (tmp_path / "ward" / name).with_suffix(".csv").write_text("start,end,track,label\n0,1,phase,access\n")
+    (tmp_path / "sources.yaml").write_text("sources:\n  - {name: ward, dataset: in_house, root: ward}\n")
+    found = {row["problem"]: row["example"] for row in checked(load_sources(tmp_path / "sources.yaml"))["problems"]}
+    assert found["missing_media"] == "dvd (dvd.vob: suffix .vob is not read: remux to mp4)"
+
+
 def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
     """One folder with five faults, one whose sidecar is none, and one that is in order."""
     root = tmp_path / "cholec80"
@@ -176,7 +210,7 @@ def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
     found = checked(load_sources(tmp_path / "sources.yaml"))
     said = {(row["source"], row["problem"]): row["example"] for row in found["problems"]}
     assert said[("ours", "unreadable")].startswith("video02: phase_annotations/video02-phase.txt, line 3: expected")
-    assert (said[("ours", "missing_media")], said[("ours", "video_without_labels")]) == ("video02", "video04")
+    assert (said[("ours", "missing_media")], said[("ours", "video_without_labels")]) == ("video02, video03", "video04")
     assert said[("ours", "clock_disagreement")].startswith("video01: labels count 25 frames a second")
     assert said[("ward", "unreadable")].startswith("source.yaml, /procedure_type: expected")
     assert said[("bypass", "missing_media")] == "BBP01"

@@ -116,6 +116,7 @@ PLANTS: list[tuple[str, Callable[[Tables], Tables], int | dict[str, int]]] = [
     ("boxes_inside_image", added("boxes", label_id="new", x2=10.0), 1),
     ("intervals_inside_video", added("intervals", label_id="new", end_s=101.5), 1),
     ("videos_readable", changed("videos", status="quarantined", reason="cut off"), 1),
+    ("videos_readable", changed("videos", status="absent", reason="v.mp4 links to no file", media_path="v.mp4"), 1),
     ("videos_readable", added("frames", frame_id="x", frame_index=99, status="quarantined", reason="cut off"), 1),
     ("values_are_mapped", added("alias_coverage", raw_value="Graspr", concept_id=pl.lit(None, pl.String)), 1),
     ("reasoning_is_grounded", changed("reasoning", verified="fail", verifier_reason="said too much"), 1),

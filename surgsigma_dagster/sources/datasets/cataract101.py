@@ -12,8 +12,8 @@ from surgsigma_dagster.sources.readers import (
     INTEGER,
     NUMBER,
     TEXT,
+    footage,
     in_order,
-    listing,
     named,
     on_lines,
     require,
@@ -60,7 +60,7 @@ class Cataract101(Adapter):
         require(facts, pl.col("VideoID").is_first_distinct(), "each VideoID once", "VideoID")
         require(facts, pl.col("FPS") > 0, "frames a second as FPS", "FPS")
         rates = {f"case_{id_}": rate for id_, rate in facts.select("VideoID", "FPS").iter_rows()}
-        media = listing(root, "videos", r"(case_\d+)\.mp4")
+        media = footage(root, ["videos/*"], r"videos/(case_\d+)")
         videos = self.listed(root, [dict.fromkeys(rates, FILES)], media, "video", 25.0)
         return [replace(video, frame_rate=rates.get(video.video, 25.0)) for video in videos]
 

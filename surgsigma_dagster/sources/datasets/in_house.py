@@ -17,6 +17,7 @@ from surgsigma_dagster.sources.adapter import (
 )
 from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.sources.readers import (
+    FOOTAGE,
     NUMBER,
     TEXT,
     Kind,
@@ -34,14 +35,14 @@ from surgsigma_dagster.sources.readers import (
 from surgsigma_dagster.sources.sidecar import SIDECAR, sidecar
 
 LABELS = (".csv", ".json")
-MEDIA = (".mp4", ".mov", ".mkv", ".avi")
+MEDIA = FOOTAGE
 CELL = replace(TEXT, expected="text or a number", holds=lambda value: TEXT.holds(value) or NUMBER.holds(value))
 COLUMNS = ("start", "end", "track", "label")
 TRACKS = ("phase", "step", "action", "event")
 
 
 class InHouse(Adapter):
-    """`<stem>.mp4` (mov, mkv, avi) anywhere under the root, beside it `<stem>.csv`: start, end, track, label.
+    """`<stem>.mp4` (or another of `FOOTAGE`) anywhere under the root, beside it `<stem>.csv`: start, end, track, label.
 
     `<stem>.json` may stand instead: a list of objects with those keys. Times are seconds or H:MM:SS(.mmm). A csv line
     or an object is a row, counted in `intervals` or `rejects`. Rows of different tracks may overlap; in one track, a

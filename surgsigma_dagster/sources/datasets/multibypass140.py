@@ -11,6 +11,7 @@ from surgsigma_dagster.sources.readers import (
     TEXT,
     divided,
     document,
+    footage,
     in_order,
     listing,
     records,
@@ -47,10 +48,9 @@ class MultiBypass140(Adapter):
         centres = [listing(root, f"labels/{name}/labels_by70", r"(\w+)\.mp4\.json") for name in ("bern", "strasbourg")]
         wanted = {video for centre in centres for video in centre}
         media: dict[str, list[str]] = {}
-        for pattern in ("videos/**/*.mp4", "**/*.mp4"):
+        for pattern in ("videos/**/*", "**/*"):
             if not wanted <= media.keys():
-                for path in sorted(root.glob(pattern)):
-                    media.setdefault(path.stem, []).append(path.relative_to(root).as_posix())
+                media = {**footage(root, [pattern], r"(?:.*/)?(\w+)"), **media}
         media = {video: media[video] for video in wanted & media.keys()}
         return self.listed(root, centres, media, "video", frame_rate=1.0)
 
