@@ -7,10 +7,12 @@ from typing import Any
 
 import polars as pl
 
+from surgsigma_dagster.quality.reach import early, track_ends
 from surgsigma_dagster.resources.corpus import Corpus
 from surgsigma_dagster.resources.listing import LABELS_ONLY, Listed
 from surgsigma_dagster.schema.native import NATIVE
 from surgsigma_dagster.schema.tables import FRAME_LABELS
+from surgsigma_dagster.sources.accounting import rowless
 from surgsigma_dagster.sources.adapter import NativeLabels, NativeVideo, Terms, adapters, read_labels
 from surgsigma_dagster.sources.bucket import is_bucket, outline
 from surgsigma_dagster.sources.config import SourceEntry, SourcesConfig, load_sources
@@ -190,12 +192,13 @@ def _check(entry: SourceEntry, found: dict[str, list[dict[str, Any]]]) -> None:
             {"source": entry.name, "severity": severity, "problem": name, "times": times, "example": example}
         )
 
-    parts = []
+    parts, read_whole = [], []
     for some, read in read_labels(entry.adapter, entry.root, videos):
         if isinstance(read, SourceError):
             problem("error", "unreadable", 1, f"{some[0].video}: {read}")
         else:
             parts.append(read)
+            read_whole += some
     labels = NativeLabels.concat(parts)
     found["sources"].append(
         {
@@ -217,6 +220,8 @@ def _check(entry: SourceEntry, found: dict[str, list[dict[str, Any]]]) -> None:
     for name, lacking in (
         ("missing_media", missing),
         ("video_without_labels", [video.video for video in videos if not video.label_files]),
+        ("label_file_without_rows", _without_rows(entry, read_whole, labels)),
+        ("labels_cut_off", _cut_off(entry, videos, labels)),
     ):
         if lacking:
             problem("warning", name, len(lacking), ", ".join(lacking[:_NAMED]))
@@ -236,6 +241,30 @@ def _attributes(terms: Terms) -> list[str]:
         f"consent: {terms.consent_scope}": terms.consent_scope is not None,
     }
     return [name for name, holds in said.items() if holds]
+
+
+def _without_rows(entry: SourceEntry, videos: list[NativeVideo], labels: NativeLabels) -> list[str]:
+    if entry.adapter.empty_says_none:
+        return []
+    return [file for _, file in rowless(entry.root, videos, labels)]
+
+
+def _cut_off(entry: SourceEntry, videos: list[NativeVideo], labels: NativeLabels) -> list[str]:
+    """Label files that end long before another of their video does: the others hide it from the footage's clock."""
+    track = pl.format("{} in {}", "field", "file").alias("track")
+    ends = track_ends(
+        labels["intervals"].lazy().select("video", "start_frame", "end_s", track),
+        labels["presences"].lazy().select("video", "frame_index", track),
+        pl.LazyFrame(
+            [(one.video, one.frame_rate, one.first_index) for one in videos],
+            schema={"video": pl.String, "label_rate": pl.Float64, "first_index": pl.Int64}, orient="row",
+        ),
+    )  # fmt: skip
+    found = early(ends).sort("video", "track").collect()
+    return [
+        f"{row['video']}: {row['track']} ends at {row['end_s']:.1f} s, another goes on until {row['until_s']:.1f} s"
+        for row in found.to_dicts()
+    ]
 
 
 def _clock_disagreements(entry: SourceEntry, videos: list[NativeVideo], labels: NativeLabels) -> list[str]:

@@ -5,6 +5,7 @@ from itertools import chain
 
 import polars as pl
 
+from surgsigma_dagster.quality.reach import early, track_ends
 from surgsigma_dagster.quality.rule import Tables, every_medium, orphans, rule
 from surgsigma_dagster.schema.tables import FRAME_LABELS, LABELS, TABLES
 
@@ -78,6 +79,28 @@ def intervals_inside_video(tables: Tables) -> pl.LazyFrame:
         .join(tables["videos"].select("video_id", "duration_s"), on="video_id")
         .filter(pl.col("end_s") > pl.col("duration_s") + 1)
         .select(example=pl.format("{} ends at {} s, {} at {} s", "label_id", "end_s", "video_id", "duration_s"))
+    )
+
+
+@rule("intervals", "warning", checked=("intervals", "presences", "rejects"))
+def labels_reach_the_end(tables: Tables) -> pl.LazyFrame:
+    """No track ends long before another of its video or before the footage, and no label file is without rows."""
+    videos = tables["videos"].select("label_rate", "first_index", video="video_id", footage_s="duration_s")
+    seen = tables["presences"].join(tables["frames"].select("frame_id", "frame_index"), on="frame_id")
+    ends = track_ends(
+        tables["intervals"].rename({"video_id": "video"}),
+        seen.select("frame_index", video="video_id", track=pl.format("presences in {}", "file")),
+        videos,
+    )
+    found = early(ends.join(videos.select("video", "footage_s"), on="video", how="left"))
+    at_s = [pl.col(name).round(1) for name in ("end_s", "until_s")]
+    said = pl.format("{}: {} ends at {} s of {} s", "video", "track", *at_s)
+    without = tables["rejects"].filter(pl.col("rule") == "label_file_without_rows")
+    return pl.concat(
+        [
+            found.select(example=said),
+            without.select(example=pl.format("{}, {}: {}", "video_id", pl.col("file").fill_null(""), "reason")),
+        ]
     )
 
 

@@ -159,6 +159,23 @@ def test_a_label_file_cut_off_between_two_lines_is_told_by_its_video(samples: Pa
     assert problem["example"].startswith("video01: labels end at ")
 
 
+def test_a_label_file_cut_off_is_told_by_the_other_label_files_of_its_video(samples: Path, tmp_path: Path) -> None:
+    shutil.copytree(samples / "cholec80", tmp_path / "cholec80")
+    (tmp_path / "sources.yaml").write_text("sources:\n  - {name: ours, dataset: cholec80, root: cholec80}\n")
+    cut, headed, *_ = sorted((tmp_path / "cholec80/phase_annotations").glob("*.txt"))
+    lines = cut.read_text().splitlines(keepends=True)
+    cut.write_text("".join(lines[: len(lines) // 4]))
+    headed.write_text("Frame\tPhase\n")
+    found = {row["problem"]: row["example"] for row in checked(load_sources(tmp_path / "sources.yaml"))["problems"]}
+    assert found.keys() == {"labels_cut_off", "label_file_without_rows"}
+    assert found["labels_cut_off"].startswith(f"{cut.name[:7]}: phase in phase_annotations/{cut.name} ends at ")
+    assert found["label_file_without_rows"] == f"phase_annotations/{headed.name}"
+    corpus = default_resources(tmp_path / "home", tmp_path / "sources.yaml")["corpus"]
+    corpus.write_native_labels(corpus.listing())
+    (reject,) = corpus.lake.scan("ingestion_rejects").collect().to_dicts()
+    assert (reject["rule"], reject["file"]) == ("label_file_without_rows", f"phase_annotations/{headed.name}")
+
+
 def test_footage_is_found_whatever_its_suffix_and_a_link_to_nothing_is_no_footage(tmp_path: Path) -> None:
     root = tmp_path / "cholec80"
     NATIVE["cholec80"](root)

@@ -174,7 +174,7 @@ def video_row(source: str, video: str, dataset: str, size: tuple[int, int] | Non
         "video_id": f"{source}/{video}", "source": source, "video": video, "media": "video", "status": "available",
         "listed_procedure": procedure_of(source, dataset, listed)[0], "identity_rule": "one video, one procedure",
         "procedure_type": CHOLECYSTECTOMY, "label_rate": 25.0, "first_index": 0,
-        "width": size and size[0], "height": size and size[1], "duration_s": 100.0, "complete": [],
+        "width": size and size[0], "height": size and size[1], "duration_s": 5.0, "complete": [],
     }  # fmt: skip
 
 

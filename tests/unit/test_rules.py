@@ -114,7 +114,13 @@ PLANTS: list[tuple[str, Callable[[Tables], Tables], int | dict[str, int]]] = [
     ("boxes_inside_image", added("boxes", label_id="new", x2=100.5), 1),
     ("boxes_inside_image", added("boxes", label_id="new", y1=-0.5), 1),
     ("boxes_inside_image", added("boxes", label_id="new", x2=10.0), 1),
-    ("intervals_inside_video", added("intervals", label_id="new", end_s=101.5), 1),
+    ("intervals_inside_video", added("intervals", label_id="new", end_s=6.5), 1),
+    (
+        "labels_reach_the_end",
+        added("intervals", label_id="new", track="step", start_s=0.0, end_s=1.0),
+        {"labels_reach_the_end": 1, "concepts_are_closed": 1},  # the concept is still a phase's
+    ),
+    ("labels_reach_the_end", rejected("label_file_without_rows"), 1),
     ("videos_readable", changed("videos", status="quarantined", reason="cut off"), 1),
     ("videos_readable", changed("videos", status="absent", reason="v.mp4 links to no file", media_path="v.mp4"), 1),
     ("videos_readable", added("frames", frame_id="x", frame_index=99, status="quarantined", reason="cut off"), 1),
