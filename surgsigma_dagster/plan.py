@@ -9,7 +9,7 @@ import polars as pl
 
 from surgsigma_dagster.quality.reach import early, track_ends
 from surgsigma_dagster.resources.corpus import Corpus
-from surgsigma_dagster.resources.listing import LABELS_ONLY, Listed
+from surgsigma_dagster.resources.listing import LABELS_ONLY, Listed, list_sources
 from surgsigma_dagster.schema.native import NATIVE
 from surgsigma_dagster.schema.tables import FRAME_LABELS
 from surgsigma_dagster.sources.accounting import rowless
@@ -178,7 +178,30 @@ def checked(config: SourcesConfig) -> dict[str, list[dict[str, Any]]]:
             found["problems"].append(
                 {"source": entry.name, "severity": "error", "problem": "unreadable", "times": 1, "example": said}
             )
+    found["problems"] += _shown_twice(config)
     return found
+
+
+def _shown_twice(config: SourcesConfig) -> list[dict[str, Any]]:
+    """Sources of one dataset that hold the same videos, files of one name and size: a copy doubles a corpus."""
+    datasets = [entry.dataset for entry in config.sources]
+    several = [entry for entry in config.sources if datasets.count(entry.dataset) > 1]
+    listing = list_sources(config.model_copy(update={"sources": several}))
+    first: dict[tuple[Any, ...], Listed] = {}
+    again: dict[tuple[str, str], list[str]] = {}
+    for one in listing.videos.values():
+        files = [one.entry.root / file for file in (one.native.path, *one.native.label_files) if file]
+        sizes = tuple((file.name, file.stat().st_size) for file in files if file.is_file())
+        other = first.setdefault((one.entry.dataset, one.native.video, sizes), one)
+        if other is not one:
+            again.setdefault((one.entry.name, other.entry.name), []).append(one.native.video)
+    return [
+        {
+            "source": name, "severity": "warning", "problem": "shown_twice", "times": len(videos),
+            "example": f"{', '.join(videos[:_NAMED])}: as in {other}",
+        }
+        for (name, other), videos in again.items()
+    ]  # fmt: skip
 
 
 def _check(entry: SourceEntry, found: dict[str, list[dict[str, Any]]]) -> None:

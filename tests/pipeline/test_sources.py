@@ -240,6 +240,25 @@ def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
     assert (rows["ours"]["licence"], rows["bypass"]["may be released"]) == ("CC-BY-NC-SA-4.0", True)
 
 
+def test_one_folder_twice_is_an_error_and_a_copy_of_it_a_warning(tmp_path: Path) -> None:
+    NATIVE["cholec80"](tmp_path / "cholec80")
+    (tmp_path / "link").symlink_to(tmp_path / "cholec80")
+    sources = tmp_path / "sources.yaml"
+    two = "sources:\n  - {{name: ours, dataset: cholec80, root: cholec80}}\n  - {{name: mine, dataset: {}, root: {}}}\n"
+    sources.write_text(two.format("cholec80", "./link/"))
+    with pytest.raises(SourceError, match=r"sources\.1\.root: expected a cholec80 folder that ours does not have"):
+        load_sources(sources)
+    sources.write_text(two.format("m2cai16_tool", "./link/"))
+    assert len(load_sources(sources).sources) == 2
+    shutil.copytree(tmp_path / "cholec80", tmp_path / "copy")
+    sources.write_text(two.format("cholec80", "copy"))
+    (row,) = [row for row in checked(load_sources(sources))["problems"] if row["problem"] == "shown_twice"]
+    assert (row["source"], row["example"].split(": ")[1]) == ("mine", "as in ours")
+    for file in (tmp_path / "copy/phase_annotations").iterdir():
+        file.write_text(file.read_text() + "\n")
+    assert "shown_twice" not in {row["problem"] for row in checked(load_sources(sources))["problems"]}
+
+
 # Buckets
 
 
