@@ -17,6 +17,7 @@ from surgsigma_dagster.sources.adapter import NativeLabels, NativeVideo, Terms, 
 from surgsigma_dagster.sources.bucket import is_bucket, outline
 from surgsigma_dagster.sources.config import SourceEntry, SourcesConfig, load_sources
 from surgsigma_dagster.sources.errors import SourceError, unreadable
+from surgsigma_dagster.sources.readers import is_footage
 from surgsigma_dagster.video.binary import MediaError
 from surgsigma_dagster.video.probe import duration
 from surgsigma_dagster.vocabulary.harmonization import known_values, resolve, verbatim_values
@@ -115,6 +116,29 @@ def _may_be_listed(folder: Path) -> bool:
     return True
 
 
+def _named(dataset: str, names: set[str]) -> str:
+    """A name that is not among `names`, to which it is added."""
+    name, number = dataset, 2
+    while name in names:
+        name, number = f"{dataset}_{number}", number + 1
+    names.add(name)
+    return name
+
+
+def entries(found: list[dict[str, Any]]) -> list[str]:
+    """The entries of what was detected, each with a name of its own, as a new sources.yaml has them."""
+    names: set[str] = set()
+    return [
+        f"  - {{name: {_named(row['dataset'], names)}, dataset: {row['dataset']}, root: {json.dumps(row['root'])}}}"
+        for row in found
+    ]
+
+
+def holds_footage(folder: Path) -> bool:
+    """Whether video files lie in a folder, or up to two folders deeper."""
+    return any(is_footage(path.name) for glob in ("*", "*/*", "*/*/*") for path in folder.glob(glob))
+
+
 def write_entries(found: list[dict[str, Any]], sources: Path) -> list[str]:
     """Append the entries that `sources` (a sources.yaml, made where there is none) lacks; returns their names.
 
@@ -132,10 +156,7 @@ def write_entries(found: list[dict[str, Any]], sources: Path) -> list[str]:
         place = root if is_bucket(root) else str(Path(root).resolve())
         if (row["dataset"], place) in known:
             continue
-        name, number = row["dataset"], 2
-        while name in names:
-            name, number = f"{row['dataset']}_{number}", number + 1
-        names.add(name)
+        name = _named(row["dataset"], names)
         inside = not is_bucket(root) and Path(root).is_relative_to(sources.resolve().parent)
         shown = Path(root).relative_to(sources.resolve().parent).as_posix() if inside else root
         added.append((name, f"  - {{name: {name}, dataset: {row['dataset']}, root: {json.dumps(shown)}}}\n"))
@@ -208,7 +229,10 @@ def _check(entry: SourceEntry, found: dict[str, list[dict[str, Any]]]) -> None:
     entry.fetch()
     if not entry.root.is_dir():
         raise SourceError(entry.root, "", f"the folder of source {entry.name}", "no such folder")
-    terms, videos = entry.terms(), entry.adapter.videos(entry.root)
+    try:
+        terms, videos = entry.terms(), entry.adapter.videos(entry.root)
+    except SourceError as error:
+        raise SourceError(error.file, error.place, error.expected, f"{error.found}{_lies_deeper(entry)}") from error
 
     def problem(severity: str, name: str, times: int, example: str) -> None:
         found["problems"].append(
@@ -248,10 +272,26 @@ def _check(entry: SourceEntry, found: dict[str, list[dict[str, Any]]]) -> None:
     ):
         if lacking:
             problem("warning", name, len(lacking), ", ".join(lacking[:_NAMED]))
-    apart = _clock_disagreements(entry, videos, labels)
+    told = _clock_disagreements(entry, videos, labels)
+    if broken := [str(one) for one in told if isinstance(one, MediaError)]:
+        problem("warning", "unreadable_media", len(broken), broken[0])
+    apart = [one for one in told if isinstance(one, str)]
     if apart:
         problem("warning", "clock_disagreement", len(apart), apart[0])
     found["unmapped"] += _unmapped(entry, labels)
+
+
+def _lies_deeper(entry: SourceEntry) -> str:
+    """Which folders below a root hold its dataset, where the root itself does not."""
+    if entry.adapter.detect(entry.root):
+        return ""
+    below = [path for glob in ("*", "*/*") for path in sorted(entry.root.glob(glob)) if path.is_dir()]
+    right = [path for path in below if _may_be_listed(path) and entry.adapter.detect(path)]
+    return (
+        f"; {entry.dataset} lies in {', '.join(str(path.relative_to(entry.root)) for path in right[:_NAMED])}"
+        if right
+        else ""
+    )
 
 
 def _attributes(terms: Terms) -> list[str]:
@@ -290,8 +330,9 @@ def _cut_off(entry: SourceEntry, videos: list[NativeVideo], labels: NativeLabels
     ]
 
 
-def _clock_disagreements(entry: SourceEntry, videos: list[NativeVideo], labels: NativeLabels) -> list[str]:
-    """Video files whose frame rate is not that of their labels, or whose labels end after them or long before.
+def _clock_disagreements(entry: SourceEntry, videos: list[NativeVideo], labels: NativeLabels) -> list[str | MediaError]:
+    """Video files whose frame rate is not that of their labels, or whose labels end after them or long before;
+    as an error, those that are not to be read at all.
 
     A label file that was cut off between two lines looks like any other: only its video tells.
     """
@@ -301,7 +342,7 @@ def _clock_disagreements(entry: SourceEntry, videos: list[NativeVideo], labels: 
     last = dict(pl.concat(framed).group_by("video").agg(pl.col("frame_index").max()).iter_rows())
     timed = labels["intervals"].filter(~counting).group_by("video").agg(pl.col("end_s").max())
     until = dict(timed.iter_rows())
-    found = []
+    found: list[str | MediaError] = []
     for one in videos:
         path = entry.root / one.path if one.path and one.media == "video" else None
         if path is None or not path.is_file():
@@ -309,7 +350,7 @@ def _clock_disagreements(entry: SourceEntry, videos: list[NativeVideo], labels: 
         try:
             seconds, _, _, rate = duration(path)
         except MediaError as error:
-            found.append(f"{one.video}: {error}")
+            found.append(MediaError(f"{one.video}: {error}"))
             continue
         end_s = until.get(one.video, 0.0)
         if one.video in last:

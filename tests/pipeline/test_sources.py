@@ -85,7 +85,37 @@ def test_an_existing_file_keeps_its_words_and_names_stay_unique(samples: Path, t
 
 def test_a_folder_without_a_dataset_is_said_to_hold_none(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing here")
-    assert surgsigma("sources", "detect", tmp_path, expect=1).stdout == ""
+    said = surgsigma("sources", "detect", tmp_path, expect=1)
+    assert said.stdout == ""
+    assert "nothing recognised in" in said.stderr
+    assert "source.yaml" not in said.stderr
+    (tmp_path / "room").mkdir()
+    (tmp_path / "room/case_1.MP4").touch()
+    said = surgsigma("sources", "detect", tmp_path, expect=1)
+    snippet = said.stderr[said.stderr.index("title:") :]
+    assert snippet.strip() in Path("docs/sources.md").read_text()
+    (tmp_path / "room/source.yaml").write_text(snippet)
+    for room in ("second", "third"):
+        shutil.copytree(tmp_path / "room", tmp_path / room)
+    listed = yaml.safe_load(surgsigma("sources", "detect", tmp_path).stdout)
+    assert [entry["name"] for entry in listed["sources"]] == ["in_house", "in_house_2", "in_house_3"]
+
+
+def test_a_root_too_high_is_told_where_its_dataset_lies_and_a_source_yaml_what_it_lacks(tmp_path: Path) -> None:
+    NATIVE["cholec80"](tmp_path / "downloads/cholec80/full")
+    NATIVE["in_house"](tmp_path / "ward")
+    NATIVE["in_house"](tmp_path / "bay")
+    (tmp_path / "ward/source.yaml").unlink()
+    stated = yaml.safe_load((tmp_path / "bay/source.yaml").read_text())
+    (tmp_path / "bay/source.yaml").write_text(yaml.safe_dump({**stated, "consent": {"scope": "training"}}))
+    lines = [f"  - {{name: {name}, dataset: {dataset}, root: {root}}}" for name, dataset, root in (
+        ("ours", "cholec80", "downloads"), ("ward", "in_house", "ward"), ("bay", "in_house", "bay"),
+    )]  # fmt: skip
+    (tmp_path / "sources.yaml").write_text("\n".join(["sources:", *lines]) + "\n")
+    found = {row["source"]: row["example"] for row in checked(load_sources(tmp_path / "sources.yaml"))["problems"]}
+    assert found["ours"].endswith("cholec80 lies in cholec80/full")
+    assert "source.yaml: expected a file that states title, specialty" in found["ward"]
+    assert found["bay"].startswith("source.yaml, /consent/reference: expected consent: {scope: ")
 
 
 def test_a_folder_that_may_not_be_listed_hides_nothing_beside_it() -> None:
