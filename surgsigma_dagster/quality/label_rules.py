@@ -190,7 +190,7 @@ def unknown_overlaps_are_looked_into(tables: Tables) -> pl.LazyFrame:
     )
 
 
-@rule("label_conflicts", "warning", checked=("agreements",))
+@rule("label_conflicts", "warning", checked=("agreements",), counted=pl.col("n_compared").sum())
 def sources_agree(tables: Tables) -> pl.LazyFrame:
     """No two sources contradict each other about the same instant; where they do, one is overruled there."""
     return tables["label_conflicts"].select(

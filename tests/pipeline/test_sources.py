@@ -228,6 +228,17 @@ def test_footage_is_found_whatever_its_suffix_and_a_link_to_nothing_is_no_footag
     assert corpus.lake.scan("frames").filter(pl.col("video_id") == "ours/video03").collect().height
 
 
+def test_a_video_that_cannot_be_read_is_no_disagreement_of_clocks(tmp_path: Path) -> None:
+    NATIVE["cholec80"](tmp_path / "cholec80")
+    video = tmp_path / "cholec80/videos/video01.mp4"
+    whole = footage(video, 50).read_bytes()
+    video.write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "sources.yaml").write_text("sources:\n  - {name: ours, dataset: cholec80, root: cholec80}\n")
+    found = {row["problem"]: row["example"] for row in checked(load_sources(tmp_path / "sources.yaml"))["problems"]}
+    assert found["unreadable_media"].startswith("video01: ffprobe")
+    assert "clock_disagreement" not in found
+
+
 def test_a_suffix_that_is_not_read_is_said_beside_its_labels(tmp_path: Path) -> None:
     NATIVE["in_house"](tmp_path / "ward")
     for name in ("old.mpg", "dvd.vob"):

@@ -255,6 +255,12 @@ def test_clean_tables_pass_every_rule() -> None:
     assert all(row["description"].endswith(".") for row in found.values())
 
 
+def test_sources_agree_of_as_many_instants_as_were_compared() -> None:
+    compared = {"source_a": "cholec80", "source_b": "cholect50", "n_compared": 700, "n_agreed": 611}
+    rows = [{**compared, "field": field} for field in ("phase", "instrument")]
+    assert results(corpus() | {"agreements": table("agreements", *rows)})["sources_agree"]["n_checked"] == 1400
+
+
 def test_an_unmapped_value_is_one_finding_however_many_videos_hold_it() -> None:
     two = [
         {"source": "lab", "video_id": f"lab/{video}", "field": "phase", "raw_value": "Prep", "n_rows": n}
