@@ -7,7 +7,8 @@ where it ends.
 
 import polars as pl
 
-SHARE = 0.5  # of the furthest: whoever labels less of a video hardly means to
+OF_LABELS = 0.75  # of the furthest track: whoever goes on with one leaves no quarter out of another
+OF_FOOTAGE = 0.5  # whoever labels less of a video hardly means to; the camera may run on
 _EVEN_STEPS = 5  # frames at one distance that make presences a track
 
 
@@ -49,4 +50,6 @@ def early(ends: pl.LazyFrame) -> pl.LazyFrame:
     others = pl.col("end_s").max().over("video")
     footage = pl.when("counted").then("footage_s") if "footage_s" in ends.collect_schema() else None
     until = others if footage is None else pl.max_horizontal(others, footage)
-    return ends.with_columns(until_s=until).filter(pl.col("end_s") < SHARE * pl.col("until_s"))
+    return ends.with_columns(until_s=until).filter(
+        (pl.col("end_s") < OF_LABELS * others) | (pl.col("end_s") < OF_FOOTAGE * pl.col("until_s"))
+    )
