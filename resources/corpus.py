@@ -25,7 +25,8 @@ from surgsigma_dagster.resources.listing import ContentHashes, Listed, Listing, 
 from surgsigma_dagster.schema.native import NATIVE
 from surgsigma_dagster.schema.stages import REJECTING
 from surgsigma_dagster.schema.tables import TABLES, conform, empty
-from surgsigma_dagster.sources.adapter import NativeLabels, read_labels
+from surgsigma_dagster.sources.accounting import rowless
+from surgsigma_dagster.sources.adapter import NativeLabels, NativeVideo, read_labels
 from surgsigma_dagster.sources.config import SourcesConfig, load_sources
 from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.video.binary import MediaError, stop_running
@@ -199,8 +200,8 @@ class Corpus(dg.ConfigurableResource):
             "status": "available",
         }
         timestamps = pl.DataFrame(schema={"video_id": pl.String, "file_frame": pl.Int64, "pts_s": pl.Float64})
-        if native.media == "none" or path is None or not path.exists():
-            row |= {"status": "absent", "reason": "the source holds labels only"}
+        if path is None or listed.lacks:
+            row |= {"status": "absent", "reason": listed.lacks}
         elif native.media == "images":
             pictures = (p for p in sorted(path.rglob("*")) if p.suffix.lower() in {".png", ".jpg", ".jpeg"})
             row["width"], row["height"] = next(filter(None, map(_image_size, pictures)), (None, None))
@@ -252,10 +253,12 @@ class Corpus(dg.ConfigurableResource):
             for one in listed
             if not one.native.label_files
         ]  # fmt: skip
-        parts = []
+        parts: list[NativeLabels] = []
+        read_whole: list[NativeVideo] = []
         for videos, read in read_labels(entry.adapter, entry.root, [one.native for one in listed]):
             if isinstance(read, NativeLabels):
                 parts.append(read)
+                read_whole += videos
                 continue
             file = Path(read.file)
             name = file.relative_to(entry.root) if file.is_relative_to(entry.root) else file
@@ -265,7 +268,16 @@ class Corpus(dg.ConfigurableResource):
                     video_id=f"{entry.name}/{videos[0].video}", file=name.as_posix(), locator=read.place or None,
                 )
             )  # fmt: skip
-        return [(entry.name, NativeLabels.concat(parts), pl.concat([empty("rejects"), *rejects]))]
+        labels = NativeLabels.concat(parts)
+        if not entry.adapter.empty_says_none:
+            rejects += [
+                unit_reject(
+                    "ingestion", "label_file_without_rows", "it holds a header at most", entry.name,
+                    video_id=f"{entry.name}/{video}", file=file,
+                )
+                for video, file in rowless(entry.root, read_whole, labels)
+            ]  # fmt: skip
+        return [(entry.name, labels, pl.concat([empty("rejects"), *rejects]))]
 
     def write_vocabulary(self) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The `concepts` and `aliases` tables."""
@@ -321,8 +333,9 @@ class Corpus(dg.ConfigurableResource):
         ids = {"source": entry.name, "video_id": listed.video_id}
         if row["status"] != "available":
             made = frames_without_media(records, row["reason"], row["status"], **ids)
-            if row["status"] == "quarantined":
-                made.rejects = unit_reject("frames", "quarantined_video", row["reason"], **ids, file=native.path)
+            if native.path:  # a source of labels only lacks nothing that it has promised
+                rule = "quarantined_video" if row["status"] == "quarantined" else "absent_video"
+                made.rejects = unit_reject("frames", rule, row["reason"], **ids, file=native.path)
             return made
         if native.media == "images":
             return frames_of_images(entry.root, native, records, **ids)

@@ -10,6 +10,9 @@ from surgsigma_dagster.keys import unit_key
 from surgsigma_dagster.sources.adapter import NativeVideo
 from surgsigma_dagster.sources.config import SourceEntry, SourcesConfig
 from surgsigma_dagster.sources.errors import SourceError, unreadable
+from surgsigma_dagster.sources.readers import UNREAD
+
+LABELS_ONLY = "the source holds labels only"
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,20 @@ class Listed:
     def video_id(self) -> str:
         """`source/video`."""
         return f"{self.entry.name}/{self.native.video}"
+
+    @property
+    def lacks(self) -> str | None:
+        """Why there is no footage to look at; None where there is."""
+        root, native = self.entry.root, self.native
+        if native.path:
+            path = root / native.path
+            return None if path.exists() else f"{native.path} {'links to no file' if path.is_symlink() else 'is gone'}"
+        for file in map(Path, native.label_files):
+            for suffix in UNREAD:
+                beside = (root / file).with_suffix(suffix)
+                if beside.is_file():
+                    return f"{beside.relative_to(root).as_posix()}: suffix {suffix} is not read: remux to mp4"
+        return LABELS_ONLY
 
 
 @dataclass

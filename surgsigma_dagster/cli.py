@@ -344,8 +344,9 @@ def detect(
     as_json: JsonOption = False,
 ) -> None:
     """Name the datasets in a folder or bucket (or inside it), with the evidence, as sources.yaml entries."""
-    from surgsigma_dagster.plan import detected, write_entries
+    from surgsigma_dagster.plan import detected, entries, holds_footage, write_entries
     from surgsigma_dagster.sources.bucket import is_bucket
+    from surgsigma_dagster.sources.sidecar import EXAMPLE, SIDECAR
 
     if not is_bucket(location) and not Path(location).is_dir():
         raise typer.BadParameter(f"no folder {location}", param_hint="PATH")
@@ -357,12 +358,19 @@ def detect(
         several = [row["root"] for row in rows]
         for root in sorted({root for root in several if several.count(root) > 1}):
             say.print(f"[yellow]! several datasets fit {escape(root)}: keep the entries that are meant", soft_wrap=True)
-        if write:
+        if write and rows:
             say.print(f"{write}: {len(added)} entries added", soft_wrap=True)
         elif rows:
-            print("sources:")
-            for row in rows:
-                print(f"  - {{name: {row['dataset']}, dataset: {row['dataset']}, root: {json.dumps(row['root'])}}}")
+            print("sources:", *entries(rows), sep="\n")
+        else:
+            say.print(f"nothing recognised in {escape(location)} or up to two folders below it", soft_wrap=True)
+            if not is_bucket(location) and holds_footage(Path(location)):
+                say.print(
+                    "Videos lie there. Of an in-house source, intervals stand in a csv (start,end,track,label) beside "
+                    f"each video, and a {SIDECAR} in the folder says what the files cannot say of themselves:\n",
+                    soft_wrap=True,
+                )
+                say.print(EXAMPLE, markup=False, soft_wrap=True)
     raise typer.Exit(0 if rows else 1)
 
 

@@ -8,19 +8,23 @@ from typing import Any
 
 import polars as pl
 
+from surgsigma_dagster.quality.reach import early, track_ends
 from surgsigma_dagster.resources.corpus import Corpus
-from surgsigma_dagster.resources.listing import Listed
+from surgsigma_dagster.resources.listing import LABELS_ONLY, Listed, list_sources
 from surgsigma_dagster.schema.native import NATIVE
 from surgsigma_dagster.schema.tables import FRAME_LABELS
+from surgsigma_dagster.sources.accounting import rowless
 from surgsigma_dagster.sources.adapter import NativeLabels, NativeVideo, Terms, adapters, read_labels
 from surgsigma_dagster.sources.bucket import is_bucket, outline
 from surgsigma_dagster.sources.config import SourceEntry, SourcesConfig, load_sources
 from surgsigma_dagster.sources.errors import SourceError, unreadable
+from surgsigma_dagster.sources.readers import is_footage
 from surgsigma_dagster.video.binary import MediaError
 from surgsigma_dagster.video.probe import SAME_RATE, duration
 from surgsigma_dagster.vocabulary.harmonization import known_values, unmapped_values
 
 _LABELLED_SHARE = 0.5  # of a video whose labels count its frames: whoever labels less of it hardly means to
+_NAMED = 3  # examples of a problem that is told by names alone
 _PICTURES = {".png", ".jpg", ".jpeg"}
 _JPEG_BYTES_PER_PIXEL = 0.25  # at quality 2, measured on endoscopic frames
 
@@ -113,6 +117,29 @@ def _may_be_listed(folder: Path) -> bool:
     return True
 
 
+def _named(dataset: str, names: set[str]) -> str:
+    """A name that is not among `names`, to which it is added."""
+    name, number = dataset, 2
+    while name in names:
+        name, number = f"{dataset}_{number}", number + 1
+    names.add(name)
+    return name
+
+
+def entries(found: list[dict[str, Any]]) -> list[str]:
+    """The entries of what was detected, each with a name of its own, as a new sources.yaml has them."""
+    names: set[str] = set()
+    return [
+        f"  - {{name: {_named(row['dataset'], names)}, dataset: {row['dataset']}, root: {json.dumps(row['root'])}}}"
+        for row in found
+    ]
+
+
+def holds_footage(folder: Path) -> bool:
+    """Whether video files lie in a folder, or up to two folders deeper."""
+    return any(is_footage(path.name) for glob in ("*", "*/*", "*/*/*") for path in folder.glob(glob))
+
+
 def write_entries(found: list[dict[str, Any]], sources: Path) -> list[str]:
     """Append the entries that `sources` (a sources.yaml, made where there is none) lacks; returns their names.
 
@@ -130,10 +157,7 @@ def write_entries(found: list[dict[str, Any]], sources: Path) -> list[str]:
         place = root if is_bucket(root) else str(Path(root).resolve())
         if (row["dataset"], place) in known:
             continue
-        name, number = row["dataset"], 2
-        while name in names:
-            name, number = f"{row['dataset']}_{number}", number + 1
-        names.add(name)
+        name = _named(row["dataset"], names)
         inside = not is_bucket(root) and Path(root).is_relative_to(sources.resolve().parent)
         shown = Path(root).relative_to(sources.resolve().parent).as_posix() if inside else root
         added.append((name, f"  - {{name: {name}, dataset: {row['dataset']}, root: {json.dumps(shown)}}}\n"))
@@ -176,26 +200,53 @@ def checked(config: SourcesConfig) -> dict[str, list[dict[str, Any]]]:
             found["problems"].append(
                 {"source": entry.name, "severity": "error", "problem": "unreadable", "times": 1, "example": said}
             )
+    found["problems"] += _shown_twice(config)
     return found
+
+
+def _shown_twice(config: SourcesConfig) -> list[dict[str, Any]]:
+    """Sources of one dataset that hold the same videos, files of one name and size: a copy doubles a corpus."""
+    datasets = [entry.dataset for entry in config.sources]
+    several = [entry for entry in config.sources if datasets.count(entry.dataset) > 1]
+    listing = list_sources(config.model_copy(update={"sources": several}))
+    first: dict[tuple[Any, ...], Listed] = {}
+    again: dict[tuple[str, str], list[str]] = {}
+    for one in listing.videos.values():
+        files = [one.entry.root / file for file in (one.native.path, *one.native.label_files) if file]
+        sizes = tuple((file.name, file.stat().st_size) for file in files if file.is_file())
+        other = first.setdefault((one.entry.dataset, one.native.video, sizes), one)
+        if other is not one:
+            again.setdefault((one.entry.name, other.entry.name), []).append(one.native.video)
+    return [
+        {
+            "source": name, "severity": "warning", "problem": "shown_twice", "times": len(videos),
+            "example": f"{', '.join(videos[:_NAMED])}: as in {other}",
+        }
+        for (name, other), videos in again.items()
+    ]  # fmt: skip
 
 
 def _check(entry: SourceEntry, found: dict[str, list[dict[str, Any]]]) -> None:
     entry.fetch()
     if not entry.root.is_dir():
         raise SourceError(entry.root, "", f"the folder of source {entry.name}", "no such folder")
-    terms, videos = entry.terms(), entry.videos()
+    try:
+        terms, videos = entry.terms(), entry.videos()
+    except SourceError as error:
+        raise SourceError(error.file, error.place, error.expected, f"{error.found}{_lies_deeper(entry)}") from error
 
     def problem(severity: str, name: str, times: int, example: str) -> None:
         found["problems"].append(
             {"source": entry.name, "severity": severity, "problem": name, "times": times, "example": example}
         )
 
-    parts = []
+    parts, read_whole = [], []
     for some, read in read_labels(entry.adapter, entry.root, videos):
         if isinstance(read, SourceError):
             problem("error", "unreadable", 1, f"{some[0].video}: {read}")
         else:
             parts.append(read)
+            read_whole += some
     labels = NativeLabels.concat(parts)
     found["sources"].append(
         {
@@ -211,12 +262,17 @@ def _check(entry: SourceEntry, found: dict[str, list[dict[str, Any]]]) -> None:
     rejects = labels["rejects"].group_by("rule").agg(pl.len(), pl.col("file", "locator", "reason").first())
     for row in rejects.sort("rule").to_dicts():
         problem("warning", row["rule"], row["len"], f"{row['file']}, {row['locator']}: {row['reason']}")
+    lacks = {one.video: why for one in videos if (why := Listed(entry, one).lacks)}
+    missing = [f"{video} ({why})" for video, why in lacks.items() if why != LABELS_ONLY]
+    missing += [video for video, why in lacks.items() if why == LABELS_ONLY]
     for name, lacking in (
-        ("missing_media", [video.video for video in videos if video.media == "none"]),
+        ("missing_media", missing),
         ("video_without_labels", [video.video for video in videos if not video.label_files]),
+        ("label_file_without_rows", _without_rows(entry, read_whole, labels)),
+        ("labels_cut_off", _cut_off(entry, videos, labels)),
     ):
         if lacking:
-            problem("warning", name, len(lacking), lacking[0])
+            problem("warning", name, len(lacking), ", ".join(lacking[:_NAMED]))
     remarks = entry.adapter.remarks(entry.root, videos)
     for name in sorted({name for name, _ in remarks}):
         examples = [example for one, example in remarks if one == name]
@@ -236,6 +292,19 @@ def _check(entry: SourceEntry, found: dict[str, list[dict[str, Any]]]) -> None:
     found["unmapped"] += unmapped_values(named, kinds, known).to_dicts()
 
 
+def _lies_deeper(entry: SourceEntry) -> str:
+    """Which folders below a root hold its dataset, where the root itself does not."""
+    if entry.adapter.detect(entry.root):
+        return ""
+    below = [path for glob in ("*", "*/*") for path in sorted(entry.root.glob(glob)) if path.is_dir()]
+    right = [path for path in below if _may_be_listed(path) and entry.adapter.detect(path)]
+    return (
+        f"; {entry.dataset} lies in {', '.join(str(path.relative_to(entry.root)) for path in right[:_NAMED])}"
+        if right
+        else ""
+    )
+
+
 def _attributes(terms: Terms) -> list[str]:
     licence = terms.licence
     said = {
@@ -246,6 +315,30 @@ def _attributes(terms: Terms) -> list[str]:
         f"consent: {terms.consent_scope}": terms.consent_scope is not None,
     }
     return [name for name, holds in said.items() if holds]
+
+
+def _without_rows(entry: SourceEntry, videos: list[NativeVideo], labels: NativeLabels) -> list[str]:
+    if entry.adapter.empty_says_none:
+        return []
+    return [file for _, file in rowless(entry.root, videos, labels)]
+
+
+def _cut_off(entry: SourceEntry, videos: list[NativeVideo], labels: NativeLabels) -> list[str]:
+    """Label files that end long before another of their video does: the others hide it from the footage's clock."""
+    track = pl.format("{} in {}", "field", "file").alias("track")
+    ends = track_ends(
+        labels["intervals"].lazy().select("video", "start_frame", "end_s", track),
+        labels["presences"].lazy().select("video", "frame_index", track),
+        pl.LazyFrame(
+            [(one.video, one.frame_rate, one.first_index) for one in videos],
+            schema={"video": pl.String, "label_rate": pl.Float64, "first_index": pl.Int64}, orient="row",
+        ),
+    )  # fmt: skip
+    found = early(ends).sort("video", "track").collect()
+    return [
+        f"{row['video']}: {row['track']} ends at {row['end_s']:.1f} s, another goes on until {row['until_s']:.1f} s"
+        for row in found.to_dicts()
+    ]
 
 
 def _clock_disagreements(entry: SourceEntry, videos: list[NativeVideo], labels: NativeLabels) -> dict[str, list[str]]:

@@ -5,6 +5,7 @@ from itertools import chain
 
 import polars as pl
 
+from surgsigma_dagster.quality.reach import early, track_ends
 from surgsigma_dagster.quality.rule import Tables, available, every_medium, orphans, rule
 from surgsigma_dagster.schema.tables import FRAME_LABELS, LABELS, TABLES
 from surgsigma_dagster.video.probe import SAME_RATE
@@ -100,12 +101,36 @@ def intervals_inside_video(tables: Tables) -> pl.LazyFrame:
     )
 
 
+@rule("intervals", "warning", checked=("intervals", "presences", "rejects"))
+def labels_reach_the_end(tables: Tables) -> pl.LazyFrame:
+    """No track ends long before another of its video or before the footage, and no label file is without rows."""
+    videos = tables["videos"].select("label_rate", "first_index", video="video_id", footage_s="duration_s")
+    seen = tables["presences"].join(tables["frames"].select("frame_id", "frame_index"), on="frame_id")
+    ends = track_ends(
+        tables["intervals"].rename({"video_id": "video"}),
+        seen.select("frame_index", video="video_id", track=pl.format("presences in {}", "file")),
+        videos,
+    )
+    found = early(ends.join(videos.select("video", "footage_s"), on="video", how="left"))
+    at_s = [pl.col(name).round(1) for name in ("end_s", "until_s")]
+    said = pl.format("{}: {} ends at {} s of {} s", "video", "track", *at_s)
+    without = tables["rejects"].filter(pl.col("rule") == "label_file_without_rows")
+    return pl.concat(
+        [
+            found.select(example=said),
+            without.select(example=pl.format("{}, {}: {}", "video_id", pl.col("file").fill_null(""), "reason")),
+        ]
+    )
+
+
 @rule("videos", "warning")
 def videos_readable(tables: Tables) -> pl.LazyFrame:
-    """No video is quarantined; single blank frames are set aside, since they show nothing."""
-    quarantined = (pl.col("status").cast(pl.String) == "quarantined") & ~pl.col("reason").str.starts_with("blank")
+    """No video is quarantined or a link to no file; single blank frames are set aside, since they show nothing."""
+    status = pl.col("status").cast(pl.String)
+    quarantined = (status == "quarantined") & ~pl.col("reason").str.starts_with("blank")
+    gone = (status == "absent") & pl.col("media_path").is_not_null()
     frames = tables["frames"].filter(quarantined).select("video_id", "reason")
-    videos = tables["videos"].filter(quarantined).select("video_id", "reason")
+    videos = tables["videos"].filter(quarantined | gone).select("video_id", "reason")
     return pl.concat([videos, frames]).unique("video_id").select(example=pl.format("{}: {}", "video_id", "reason"))
 
 
@@ -184,7 +209,7 @@ def unknown_overlaps_are_looked_into(tables: Tables) -> pl.LazyFrame:
     )
 
 
-@rule("label_conflicts", "warning", checked=("agreements",))
+@rule("label_conflicts", "warning", checked=("agreements",), counted=pl.col("n_compared").sum())
 def sources_agree(tables: Tables) -> pl.LazyFrame:
     """No two sources contradict each other about the same instant; where they do, one is overruled there."""
     return tables["label_conflicts"].select(

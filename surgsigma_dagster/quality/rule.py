@@ -4,7 +4,7 @@ Severity says what a failure means: `error`, a release would be wrong; `warning`
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import polars as pl
@@ -25,19 +25,25 @@ class Rule:
     severity: Literal["error", "warning"]
     check: Callable[[Tables], pl.LazyFrame]
     checked: tuple[str, ...] = ()  # tables whose rows are looked at; the rule's own table unless given
+    counted: pl.Expr = field(default_factory=pl.len)  # how many a table's rows stand for
 
 
 RULES: dict[str, Rule] = {}
 
 
 def rule(
-    table: str, severity: Literal["error", "warning"] = "error", checked: tuple[str, ...] = ()
+    table: str,
+    severity: Literal["error", "warning"] = "error",
+    checked: tuple[str, ...] = (),
+    counted: pl.Expr | None = None,
 ) -> Callable[[Callable[[Tables], pl.LazyFrame]], Callable[[Tables], pl.LazyFrame]]:
     """Register a function as a rule; its name is the rule's, its docstring says what must hold."""
 
     def register(check: Callable[[Tables], pl.LazyFrame]) -> Callable[[Tables], pl.LazyFrame]:
         name = check.__name__
-        RULES[name] = Rule(name, table, " ".join((check.__doc__ or "").split()), severity, check, checked or (table,))
+        description = " ".join((check.__doc__ or "").split())
+        looked_at = pl.len() if counted is None else counted
+        RULES[name] = Rule(name, table, description, severity, check, checked or (table,), looked_at)
         return check
 
     return register
@@ -49,7 +55,7 @@ def evaluate(tables: Tables) -> pl.DataFrame:
     for found in RULES.values():
         row = {"rule": found.name, "table": found.table, "description": found.description, "severity": found.severity}
         try:
-            n_checked = sum(tables[name].select(pl.len()).collect().item() for name in found.checked)
+            n_checked = sum(tables[name].select(found.counted).collect().item() for name in found.checked)
             failures = found.check(tables).select(pl.col("example").cast(pl.String)).collect()
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"[:300]

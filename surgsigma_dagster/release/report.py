@@ -238,6 +238,7 @@ def _splits(tables: Tables, names: Mapping[str, str]) -> dict[str, Any]:
         .sort("procedure", "split", "split_rule")
         .to_dicts(),
         "procedures": _top(_largest(procedures, "n_videos", "procedure_id"), N_LISTED),
+        "empty": [split for split in ("val", "test") if split not in procedures["split"].cast(pl.String).to_list()],
         "shared": procedures.filter(pl.col("n_videos") > 1).height,
     }
 

@@ -539,7 +539,7 @@ class QaResults(dy.Schema):
     description = _text("What must hold")
     severity = dy.Enum(["error", "warning"], description="error: a release would be wrong")
     status = dy.Enum(["pass", "fail", "not run"], description="not run is not a pass")
-    n_checked = dy.Int64(min=0, description="Rows looked at")
+    n_checked = dy.Int64(min=0, description="Rows looked at, or what they stand for")
     n_failed = dy.Int64(min=0, description="Rows that break the rule")
     examples = dy.List(dy.String(), description="The first few, by id")
 

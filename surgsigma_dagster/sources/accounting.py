@@ -11,11 +11,15 @@ it counts once:
 - `file` is a file as a whole, such as an image: it is no row, and is left out here.
 """
 
+from pathlib import Path
+
 import polars as pl
 
-from surgsigma_dagster.sources.adapter import NativeLabels
+from surgsigma_dagster.sources.adapter import NativeLabels, NativeVideo
 
 WHOLE_FILE = "file"
+_TABLES = {".csv", ".txt", ".json"}
+_HEADER_BYTES = 4096
 
 
 def native_rows(labels: NativeLabels) -> pl.DataFrame:
@@ -32,6 +36,24 @@ def native_rows(labels: NativeLabels) -> pl.DataFrame:
         .select("file", "n_rows", n_rejected=pl.col("n_rows") - pl.col("n_made").fill_null(0))
         .sort("file")
     )
+
+
+def rowless(root: Path, videos: list[NativeVideo], labels: NativeLabels) -> list[tuple[str, str]]:
+    """Video and file of label files that hold a header at most, and of which `labels` say nothing.
+
+    A copy that was cut off behind its header reads like a file that is whole. A format in which an empty file means
+    that nothing is to be seen makes a record or a reject of it, or says so (`Adapter.empty_says_none`).
+    """
+    told = set(pl.concat(frame.select("file") for frame in labels.tables.values())["file"].unique())
+    own = [(one.video, file) for one in videos for file in one.label_files if file not in told]
+    return [(video, file) for video, file in own if Path(file).suffix in _TABLES and _has_no_row(root / file)]
+
+
+def _has_no_row(path: Path) -> bool:
+    if not path.is_file() or path.stat().st_size > _HEADER_BYTES:
+        return False
+    content = path.read_bytes().strip()
+    return content in {b"", b"[]", b"{}"} or (path.suffix != ".json" and b"\n" not in content)
 
 
 def _rows(places: pl.DataFrame) -> pl.DataFrame:

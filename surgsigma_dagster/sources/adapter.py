@@ -185,6 +185,7 @@ class Adapter(ABC):
     files_stand_alone: ClassVar[bool] = False  # each label file can be read without the video's others
     tested_on_real_files: ClassVar[bool] = False  # else on files written from the documented format
     signature: ClassVar[tuple[str, ...]]  # globs under the root, without **; one match is this dataset
+    empty_says_none: ClassVar[bool] = False  # a label file without rows says that nothing is to be seen
     splits: ClassVar[Mapping[str, Split]] = {}  # where the tree says so: a pattern in a file's path, and its split
 
     def terms(self, root: Path) -> Terms:

@@ -159,6 +159,7 @@ def load_sources(path: Path) -> SourcesConfig:
         problems = [f"{'.'.join(map(str, e['loc'])) or 'top level'}: {e['msg']}" for e in error.errors()]
         raise SourceError(path, problems[0].split(":")[0], "a valid entry", "; ".join(problems)) from error
     names = [entry.name for entry in config.sources]
+    holder: dict[tuple[str, str], str] = {}
     for number, entry in enumerate(config.sources):
         place = f"sources.{number}"
         if names.index(entry.name) != number:
@@ -169,6 +170,9 @@ def load_sources(path: Path) -> SourcesConfig:
         if is_bucket(stated):
             entry._bucket, entry.root = stated, config.mirror.expanduser() / entry.name
         entry.root = (path.parent / entry.root.expanduser()).resolve()
+        other = holder.setdefault((entry.dataset, entry.location.rstrip("/")), entry.name)
+        if other != entry.name:  # its conversations would be counted twice
+            raise SourceError(path, f"{place}.root", "a folder that no other entry reads", f"{stated}, as {other} has")
         if entry.aliases:
             entry.aliases = (path.parent / entry.aliases.expanduser()).resolve()
             if not entry.aliases.is_file():

@@ -11,6 +11,15 @@ from surgsigma_dagster.sources.readers import TEXT, choice, composed, entries, m
 
 SIDECAR = "source.yaml"
 KEYS = ("title", "specialty", "procedure_type", "licence", "consent", "may_be_released", "videos")
+CONSENT = 'consent: {scope: "training of models inside the hospital", reference: "ethics vote 2026-014"}'
+EXAMPLE = f"""\
+title: Operating room 3
+specialty: Hepatobiliary
+procedure_type: procedure/cholecystectomy
+licence: hospital internal
+{CONSENT}
+may_be_released: false
+"""
 VIDEO_KEYS = ("patient", "procedure_type")
 
 
@@ -19,6 +28,9 @@ def sidecar(root: Path, *, public: bool = False) -> dict[str, Any]:
 
     A `public` source needs no consent. Raises `SourceError` with the line or the JSON pointer.
     """
+    if not (root / SIDECAR).is_file():
+        expected = ", ".join(("title", "specialty", "procedure_type", "licence", *(() if public else (CONSENT,))))
+        raise SourceError(root / SIDECAR, "", f"a file that states {expected}", "no such file")
     content = text(root, SIDECAR)
     try:
         value = yaml.load(content, Loader=yaml.BaseLoader)  # every scalar stays text: patient 007 is not 7
@@ -33,6 +45,11 @@ def sidecar(root: Path, *, public: bool = False) -> dict[str, Any]:
     member(SIDECAR, value, "may_be_released", optional(choice("true", "false")))
     _only(value, KEYS, "")
     if not public or "consent" in value:
+        stated = value.get("consent")
+        if not isinstance(stated, dict):
+            raise SourceError(SIDECAR, "/consent", CONSENT, "none" if stated is None else stated)
+        if missing := [key for key in ("scope", "reference") if key not in stated]:
+            raise SourceError(SIDECAR, f"/consent/{missing[0]}", CONSENT, stated or "none")
         for key in ("scope", "reference"):
             member(SIDECAR, value.get("consent"), key, TEXT, "/consent")
     for pointer, video in entries(SIDECAR, value.get("videos") or {}, "/videos", dict):

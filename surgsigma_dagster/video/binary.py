@@ -76,5 +76,7 @@ def run(arguments: list[str], *, timeout_s: float, cwd: Path | None = None) -> t
             said = said.replace(argument, Path(argument).name)
     if process.returncode:
         last = " / ".join(said.strip().splitlines()[-3:]) or f"exit code {process.returncode}"
+        if process.returncode < 0:
+            last = f"crashed on the file (signal {-process.returncode}): remux it to mp4, with another ffmpeg"
         raise MediaError(f"{Path(arguments[0]).name}: {last}")
     return out, said

@@ -9,6 +9,9 @@ import polars as pl
 from surgsigma_dagster.video.binary import MediaError, binary, run
 
 SAME_RATE = 0.01  # share by which the rates of one clock may differ: 29.97 is called 30, but 24 and 25 are two clocks
+# Formats that state no presentation time of frames that others are decoded before. Their packets are stored at the
+# rate at which frames are shown, and a decoder that is told no other time gives each frame that of its turn.
+_STORED_IN_TURN = {"avi", "mpeg"}
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Probe:
     frame_rate: float
     timestamps: pl.DataFrame
     complaint: str | None  # why it must not be trusted: packets missing or damaged
-    first_pts_s: float  # the first frame on the container's own clock
+    first_pts_s: float  # the first frame on the decoder's clock: the container's own
 
 
 def probe(path: Path, *, timeout_s: float = 600) -> Probe:
@@ -34,7 +37,8 @@ def probe(path: Path, *, timeout_s: float = 600) -> Probe:
     out, said = run(
         [
             binary("ffprobe"), "-v", "error", "-select_streams", "v:0", "-of", "json",
-            "-show_entries", "stream=codec_name,width,height,nb_frames:packet=pts_time,duration_time,flags",
+            "-show_entries", "stream=codec_name,width,height,nb_frames,has_b_frames:format=format_name"
+            ":packet=pts_time,dts_time,duration_time,flags",
             f"file:{path}",
         ],
         timeout_s=timeout_s,
@@ -46,16 +50,20 @@ def probe(path: Path, *, timeout_s: float = 600) -> Probe:
     packets = pl.DataFrame(
         {
             "pts": [packet.get("pts_time") for packet in found.get("packets", [])],
+            "dts": [packet.get("dts_time") for packet in found.get("packets", [])],
             "duration": [packet.get("duration_time") for packet in found.get("packets", [])],
             "flags": [packet.get("flags", "") for packet in found.get("packets", [])],
         },
-        schema={"pts": pl.String, "duration": pl.String, "flags": pl.String},
-    ).with_columns(pl.col("pts", "duration").cast(pl.Float64))
+        schema=dict.fromkeys(("pts", "dts", "duration", "flags"), pl.String),
+    ).with_columns(pl.col("pts", "dts", "duration").cast(pl.Float64))
     n_packets = packets.height
     if not n_packets:
         raise MediaError(f"ffprobe: {path.name} holds no frame")
     # What an edit list cuts off (D) is decoded and never presented: it is no frame.
     shown = packets.filter(~pl.col("flags").str.contains("D", literal=True))
+    delay = 0
+    if found["format"]["format_name"] in _STORED_IN_TURN and shown["pts"].null_count():
+        shown, delay = shown.with_columns(pts="dts"), int(stream.get("has_b_frames", 0))
     packets = shown.drop_nulls("pts").sort("pts")
     if packets.is_empty():
         raise MediaError(f"ffprobe: {path.name}: no frame has a presentation time, so no label finds its frame")
@@ -80,7 +88,7 @@ def probe(path: Path, *, timeout_s: float = 600) -> Probe:
         frame_rate=round(packets.height / duration, 6) if duration else 0.0,
         timestamps=timestamps,
         complaint=complaint,
-        first_pts_s=float(packets["pts"][0]),
+        first_pts_s=float(packets["pts"][min(delay, packets.height - 1)]),
     )
 
 

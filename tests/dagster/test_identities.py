@@ -30,7 +30,7 @@ def identities(tmp_path: Path) -> Identities:
     lake.write("sources", "all", table("sources", *(source_row(name, dataset=datasets[name]) for name in datasets)))
     lake.write("videos", "all", table("videos", *(video_row(*one) for one in [*SHOWN, BLIND])))
     lake.write("frames", "all", table("frames", *frames))
-    entries = "".join(f"  - {{name: {name}, dataset: {dataset}, root: .}}\n" for name, dataset in datasets.items())
+    entries = "".join(f"  - {{name: {name}, dataset: {dataset}, root: {name}}}\n" for name, dataset in datasets.items())
     (tmp_path / "sources.yaml").write_text(f"sources:\n{entries}splits: splits.yaml\n")
     (tmp_path / "splits.yaml").write_text("ours/case02: val\nours/nobody: test\n")
     return Identities(corpus=Corpus(sources_path=str(tmp_path / "sources.yaml"), lake=lake))

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
+import polars as pl
 import pytest
 import s3fs
 import yaml
 
+from surgsigma_dagster.build import default_resources
 from surgsigma_dagster.plan import checked, detected, write_entries
 from surgsigma_dagster.resources.listing import list_sources
 from surgsigma_dagster.sources.bucket import mirror
@@ -84,7 +86,37 @@ def test_an_existing_file_keeps_its_words_and_names_stay_unique(samples: Path, t
 
 def test_a_folder_without_a_dataset_is_said_to_hold_none(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing here")
-    assert surgsigma("sources", "detect", tmp_path, expect=1).stdout == ""
+    said = surgsigma("sources", "detect", tmp_path, expect=1)
+    assert said.stdout == ""
+    assert "nothing recognised in" in said.stderr
+    assert "source.yaml" not in said.stderr
+    (tmp_path / "room").mkdir()
+    (tmp_path / "room/case_1.MP4").touch()
+    said = surgsigma("sources", "detect", tmp_path, expect=1)
+    snippet = said.stderr[said.stderr.index("title:") :]
+    assert snippet.strip() in Path("docs/sources.md").read_text()
+    (tmp_path / "room/source.yaml").write_text(snippet)
+    for room in ("second", "third"):
+        shutil.copytree(tmp_path / "room", tmp_path / room)
+    listed = yaml.safe_load(surgsigma("sources", "detect", tmp_path).stdout)
+    assert [entry["name"] for entry in listed["sources"]] == ["in_house", "in_house_2", "in_house_3"]
+
+
+def test_a_root_too_high_is_told_where_its_dataset_lies_and_a_source_yaml_what_it_lacks(tmp_path: Path) -> None:
+    NATIVE["cholec80"](tmp_path / "downloads/cholec80/full")
+    NATIVE["in_house"](tmp_path / "ward")
+    NATIVE["in_house"](tmp_path / "bay")
+    (tmp_path / "ward/source.yaml").unlink()
+    stated = yaml.safe_load((tmp_path / "bay/source.yaml").read_text())
+    (tmp_path / "bay/source.yaml").write_text(yaml.safe_dump({**stated, "consent": {"scope": "training"}}))
+    lines = [f"  - {{name: {name}, dataset: {dataset}, root: {root}}}" for name, dataset, root in (
+        ("ours", "cholec80", "downloads"), ("ward", "in_house", "ward"), ("bay", "in_house", "bay"),
+    )]  # fmt: skip
+    (tmp_path / "sources.yaml").write_text("\n".join(["sources:", *lines]) + "\n")
+    found = {row["source"]: row["example"] for row in checked(load_sources(tmp_path / "sources.yaml"))["problems"]}
+    assert found["ours"].endswith("cholec80 lies in cholec80/full")
+    assert "source.yaml: expected a file that states title, specialty" in found["ward"]
+    assert found["bay"].startswith("source.yaml, /consent/reference: expected consent: {scope: ")
 
 
 def test_a_folder_that_may_not_be_listed_hides_nothing_beside_it() -> None:
@@ -196,6 +228,66 @@ def test_a_misspelt_concept_hides_no_word_that_is_unmapped_and_one_that_means_no
     }  # fmt: skip
 
 
+def test_a_label_file_cut_off_is_told_by_the_other_label_files_of_its_video(samples: Path, tmp_path: Path) -> None:
+    shutil.copytree(samples / "cholec80", tmp_path / "cholec80")
+    (tmp_path / "sources.yaml").write_text("sources:\n  - {name: ours, dataset: cholec80, root: cholec80}\n")
+    cut, headed, *_ = sorted((tmp_path / "cholec80/phase_annotations").glob("*.txt"))
+    lines = cut.read_text().splitlines(keepends=True)
+    cut.write_text("".join(lines[: len(lines) // 4]))
+    headed.write_text("Frame\tPhase\n")
+    found = {row["problem"]: row["example"] for row in checked(load_sources(tmp_path / "sources.yaml"))["problems"]}
+    assert found.keys() == {"labels_cut_off", "label_file_without_rows"}
+    assert found["labels_cut_off"].startswith(f"{cut.name[:7]}: phase in phase_annotations/{cut.name} ends at ")
+    assert found["label_file_without_rows"] == f"phase_annotations/{headed.name}"
+    corpus = default_resources(tmp_path / "home", tmp_path / "sources.yaml")["corpus"]
+    corpus.write_native_labels(corpus.listing())
+    (reject,) = corpus.lake.scan("ingestion_rejects").collect().to_dicts()
+    assert (reject["rule"], reject["file"]) == ("label_file_without_rows", f"phase_annotations/{headed.name}")
+
+
+def test_footage_is_found_whatever_its_suffix_and_a_link_to_nothing_is_no_footage(tmp_path: Path) -> None:
+    root = tmp_path / "cholec80"
+    NATIVE["cholec80"](root)
+    for number in range(2, 9):
+        (root / f"phase_annotations/video{number:02d}-phase.txt").write_text("Frame\tPhase\n0\tPreparation\n")
+    for name in ("video01.mp4", "video02.MP4", "video03.Avi"):
+        footage(tmp_path / "one.mp4", 3).replace(root / "videos" / name)
+    (root / "videos/video04.mp4").symlink_to("/nowhere/video04.mp4")
+    (tmp_path / "sources.yaml").write_text("sources:\n  - {name: ours, dataset: cholec80, root: cholec80}\n")
+    found = {row["problem"]: row for row in checked(load_sources(tmp_path / "sources.yaml"))["problems"]}
+    missing = found["missing_media"]
+    shown = "video04 (videos/video04.mp4 links to no file), video05, video06"
+    assert (missing["times"], missing["example"]) == (5, shown)
+    corpus = default_resources(tmp_path / "home", tmp_path / "sources.yaml")["corpus"]
+    corpus.write_videos(corpus.listing())
+    corpus.write_native_labels(corpus.listing())
+    corpus.write_frames(["ours__video03", "ours__video04", "ours__video05"])
+    rejects = corpus.lake.scan("frames_rejects").filter(pl.col("rule") == "absent_video").collect()
+    assert rejects.select("video_id", "reason").rows() == [("ours/video04", "videos/video04.mp4 links to no file")]
+    assert corpus.lake.scan("frames").filter(pl.col("video_id") == "ours/video03").collect().height
+
+
+def test_a_video_that_cannot_be_read_is_no_disagreement_of_clocks(tmp_path: Path) -> None:
+    NATIVE["cholec80"](tmp_path / "cholec80")
+    video = tmp_path / "cholec80/videos/video01.mp4"
+    whole = footage(video, 50).read_bytes()
+    video.write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "sources.yaml").write_text("sources:\n  - {name: ours, dataset: cholec80, root: cholec80}\n")
+    found = {row["problem"]: row["example"] for row in checked(load_sources(tmp_path / "sources.yaml"))["problems"]}
+    assert found["unreadable_media"].startswith("video01: ffprobe")
+    assert "clock_disagreement" not in found
+
+
+def test_a_suffix_that_is_not_read_is_said_beside_its_labels(tmp_path: Path) -> None:
+    NATIVE["in_house"](tmp_path / "ward")
+    for name in ("old.mpg", "dvd.vob"):
+        (tmp_path / "ward" / name).touch()
+        (tmp_path / "ward" / name).with_suffix(".csv").write_text("start,end,track,label\n0,1,phase,access\n")
+    (tmp_path / "sources.yaml").write_text("sources:\n  - {name: ward, dataset: in_house, root: ward}\n")
+    found = {row["problem"]: row["example"] for row in checked(load_sources(tmp_path / "sources.yaml"))["problems"]}
+    assert found["missing_media"] == "dvd (dvd.vob: suffix .vob is not read: remux to mp4)"
+
+
 def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
     """One folder with five faults, one whose sidecar is none, and one that is in order."""
     root = tmp_path / "cholec80"
@@ -215,7 +307,7 @@ def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
     found = checked(load_sources(tmp_path / "sources.yaml"))
     said = {(row["source"], row["problem"]): row["example"] for row in found["problems"]}
     assert said[("ours", "unreadable")].startswith("video02: phase_annotations/video02-phase.txt, line 3: expected")
-    assert (said[("ours", "missing_media")], said[("ours", "video_without_labels")]) == ("video02", "video04")
+    assert (said[("ours", "missing_media")], said[("ours", "video_without_labels")]) == ("video02, video03", "video04")
     assert said[("ours", "clock_disagreement")].startswith("video01: labels count 25 frames a second")
     assert said[("ward", "unreadable")].startswith("source.yaml, /procedure_type: expected")
     assert said[("bypass", "missing_media")] == "BBP01"
@@ -226,6 +318,25 @@ def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
     rows = {row["source"]: row for row in found["sources"]}
     assert (rows["ours"]["videos"], rows["ours"]["records"]) == (4, "4 intervals, 14 presences")
     assert (rows["ours"]["licence"], rows["bypass"]["may be released"]) == ("CC-BY-NC-SA-4.0", True)
+
+
+def test_one_folder_twice_is_an_error_and_a_copy_of_it_a_warning(tmp_path: Path) -> None:
+    NATIVE["cholec80"](tmp_path / "cholec80")
+    (tmp_path / "link").symlink_to(tmp_path / "cholec80")
+    sources = tmp_path / "sources.yaml"
+    two = "sources:\n  - {{name: ours, dataset: cholec80, root: cholec80}}\n  - {{name: mine, dataset: {}, root: {}}}\n"
+    sources.write_text(two.format("cholec80", "./link/"))
+    with pytest.raises(SourceError, match=r"sources\.1\.root: expected a cholec80 folder that ours does not have"):
+        load_sources(sources)
+    sources.write_text(two.format("m2cai16_tool", "./link/"))
+    assert len(load_sources(sources).sources) == 2
+    shutil.copytree(tmp_path / "cholec80", tmp_path / "copy")
+    sources.write_text(two.format("cholec80", "copy"))
+    (row,) = [row for row in checked(load_sources(sources))["problems"] if row["problem"] == "shown_twice"]
+    assert (row["source"], row["example"].split(": ")[1]) == ("mine", "as in ours")
+    for file in (tmp_path / "copy/phase_annotations").iterdir():
+        file.write_text(file.read_text() + "\n")
+    assert "shown_twice" not in {row["problem"] for row in checked(load_sources(sources))["problems"]}
 
 
 # Buckets

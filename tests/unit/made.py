@@ -58,6 +58,28 @@ def remuxed(video: Path, path: Path, *options: str, before: Sequence[str] = ()) 
     return path
 
 
+def packed(video: Path, path: Path) -> Path:
+    """An AVI of MPEG-4 with one B-frame between two others, as DivX packs it: a chunk of both, then an empty one."""
+    data, end = video.read_bytes(), b"\0\0\1\xb6"
+    start = data.index(b"movi") + 4
+    size = int.from_bytes(data[start - 8 : start - 4], "little") - 4
+    chunks, at = [], start
+    while at < start + size:
+        length = int.from_bytes(data[at + 4 : at + 8], "little")
+        chunks.append(data[at + 8 : at + 8 + length])
+        at += 8 + length + length % 2
+    bidirectional = [chunk[chunk.index(end) + 4] >> 6 == 2 for chunk in chunks]
+    assert any(bidirectional)
+    for number in [number for number, is_b in enumerate(bidirectional) if is_b]:
+        chunks[number - 1] += chunks[number]
+        chunks[number] = end + b"\x51\x7f"  # a frame that is not coded
+    chunks[0] = chunks[0].replace(end, b"\0\0\1\xb2DivX503b1393p" + end, 1)
+    body = b"movi" + b"".join(b"00dc" + len(c).to_bytes(4, "little") + c + b"\0" * (len(c) % 2) for c in chunks)
+    whole = data[12 : start - 12] + b"LIST" + len(body).to_bytes(4, "little") + body
+    path.write_bytes(b"RIFF" + (len(whole) + 4).to_bytes(4, "little") + b"AVI " + whole)
+    return path
+
+
 def number_in(image: np.ndarray) -> int:
     blocks = image.reshape(HEIGHT, N_BITS, BLOCK).mean(axis=(0, 2)) > 128
     return int((blocks << np.arange(N_BITS)).sum()) & ~LIT
@@ -88,7 +110,9 @@ def presented(video: Path) -> list[tuple[int, float]]:
         "csv=p=0",
     ]
     said = subprocess.run([*ask, f"file:{video}"], capture_output=True, check=True, text=True)
-    pts = [float(line.split(",")[0]) for line in said.stdout.split()]
+    stated = [line.split(",")[0] for line in said.stdout.split()]
+    # AVI and MPEG-PS state not every time: footage in them is of 25 frames a second.
+    pts = [number / 25 for number in range(len(stated))] if "N/A" in stated else [float(at) for at in stated]
     images = np.frombuffer(raw.stdout, np.uint8).reshape(-1, HEIGHT, WIDTH)
     return [(number_in(image), at - pts[0]) for image, at in zip(images, pts, strict=True)]
 
@@ -149,7 +173,7 @@ def video_row(source: str, video: str, dataset: str, size: tuple[int, int] | Non
         "video_id": f"{source}/{video}", "source": source, "video": video, "media": "video", "status": "available",
         "listed_procedure": procedure_of(source, dataset, listed)[0], "identity_rule": "one video, one procedure",
         "procedure_type": CHOLECYSTECTOMY, "may_be_released": True, "label_rate": 25.0, "first_index": 0, "timed": True,
-        "width": size and size[0], "height": size and size[1], "duration_s": 100.0, "complete": [], "partial": False,
+        "width": size and size[0], "height": size and size[1], "duration_s": 5.0, "complete": [], "partial": False,
     }  # fmt: skip
 
 

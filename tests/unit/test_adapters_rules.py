@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from surgsigma_dagster.sources.adapter import NativeLabels, adapters
 from surgsigma_dagster.sources.errors import SourceError
+from surgsigma_dagster.sources.readers import is_footage
 from surgsigma_dagster.vocabulary.concepts import aliases
 
 from . import native_cholec, native_releases, native_robotic, native_specialties
@@ -250,3 +251,16 @@ def test_damaged_bytes_give_all_rows_or_a_source_error(name: str, tmp_path: Path
         damage(name, tmp_path, files[choice % len(files)], edits)
 
     damaged()
+
+
+@pytest.mark.parametrize("dataset", sorted(WRITERS))
+def test_a_video_file_is_found_whatever_its_suffix_is_written_like(dataset: str, tmp_path: Path) -> None:
+    WRITERS[dataset](tmp_path)
+    before = adapters()[dataset].videos(tmp_path)
+    for video in before:
+        if is_footage(video.path) and (tmp_path / str(video.path)).is_file():
+            path = tmp_path / str(video.path)
+            path.rename(path.with_suffix(path.suffix.upper()))
+    after = adapters()[dataset].videos(tmp_path)
+    assert [(one.video, one.media) for one in after] == [(one.video, one.media) for one in before]
+    assert [str(one.path).lower() for one in after] == [str(one.path).lower() for one in before]

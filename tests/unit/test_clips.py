@@ -8,10 +8,11 @@ import pytest
 from surgsigma_dagster.video import clips
 from surgsigma_dagster.video.binary import MediaError, binary, run
 from surgsigma_dagster.video.clips import Cut, cut
-from tests.unit.made import footage, presented, remuxed
+from tests.unit.made import footage, packed, presented, remuxed
 
 B_FRAMES = ["-preset", "veryfast", "-bf", "3", "-g", "50", "-x264-params", "b-adapt=0:scenecut=0"]
 OPEN_GOP = [*B_FRAMES[:-1], "b-adapt=0:scenecut=0:open-gop=1"]
+XVID = ["-c:v", "mpeg4", "-vtag", "xvid", "-bf", "1", "-g", "12", "-q:v", "3"]
 IRREGULAR = "lt(n,10)+not(mod(n,7))+gt(n,230)"
 
 
@@ -31,6 +32,9 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "an edit list that starts amid pictures": remuxed(b_frames, folder / "edit.mp4", before=["-ss", "0.5"]),
         "an empty edit before the first frame": remuxed(b_frames, folder / "late.mp4", "-output_ts_offset", "5"),
         "a start five seconds in": remuxed(b_frames, folder / "late.mkv", "-output_ts_offset", "5"),
+        "H.264 in AVI": footage(folder / "h264.avi", 250, *B_FRAMES),
+        "Xvid in AVI": footage(folder / "xvid.avi", 250, *XVID, "-bf", "2"),
+        "packed B-frames in AVI": packed(footage(folder / "1.avi", 250, *XVID), folder / "divx.avi"),
         "sixty frames a second": footage(folder / "60.mp4", 600, *OPEN_GOP, fps=60),
     }  # fmt: skip
 
@@ -51,6 +55,7 @@ HOW = [
     "a constant rate", "B-frames", "an open group of pictures", "no keyframe but the first", "no keyframe at all",
     "a variable rate", "a variable rate in milliseconds", "an edit list that starts amid pictures",
     "an empty edit before the first frame", "a start five seconds in", "sixty frames a second",
+    "H.264 in AVI", "Xvid in AVI", "packed B-frames in AVI",
 ]  # fmt: skip
 SPANS = [(7.3, 8.5), (0.0, 0.5), (7.0, 9.01), (6.04, 6.92), (9.0, 99.0)]
 

@@ -252,6 +252,17 @@ def test_the_verdict_says_whether_it_may_be_released_and_what_stands_against_it(
     assert says in head
 
 
+def test_a_split_without_any_procedure_is_said(report: Callable[..., str]) -> None:
+    rows = [
+        {"procedure_id": split, "procedure_type": "procedure/cholecystectomy", "split": split, "split_rule": "hash",
+         "identity_rule": "name", "specialty": "Hepatobiliary", "videos": [f"alpha/{split}"]}
+        for split in ("train", "test")
+    ]  # fmt: skip
+    splits = section(report(conversations=[conversation(1)], procedures=rows), "splits")
+    assert "No procedure at all is in val" in splits
+    assert "is in test" not in splits
+
+
 def test_five_examples_a_task_reach_every_source_and_both_forms(report: Callable[..., str]) -> None:
     rows = [
         conversation(number, form=form, of=of)

@@ -136,8 +136,15 @@ PLANTS: list[tuple[str, Callable[[Tables], Tables], int | dict[str, int]]] = [
     ("boxes_inside_image", added("boxes", label_id="new", y1=-0.5), 1),
     ("boxes_inside_image", added("boxes", label_id="new", x2=10.0), 1),
     ("an_instance_is_boxed_once", boxed_again("7", "7"), 1),  # a second rater's file
-    ("intervals_inside_video", added("intervals", label_id="new", end_s=101.5), 1),
+    ("intervals_inside_video", added("intervals", label_id="new", end_s=6.5), 1),
+    (
+        "labels_reach_the_end",
+        added("intervals", label_id="new", track="step", start_s=0.0, end_s=1.0),
+        {"labels_reach_the_end": 1, "concepts_are_closed": 1},  # the concept is still a phase's
+    ),
+    ("labels_reach_the_end", rejected("label_file_without_rows"), 1),
     ("videos_readable", changed("videos", status="quarantined", reason="cut off"), 1),
+    ("videos_readable", changed("videos", status="absent", reason="v.mp4 links to no file", media_path="v.mp4"), 1),
     ("videos_readable", added("frames", frame_id="x", frame_index=99, status="quarantined", reason="cut off"), 1),
     ("values_are_mapped", added("alias_coverage", raw_value="Graspr", concept_id=pl.lit(None, pl.String)), 1),
     ("reasoning_is_grounded", changed("reasoning", verified="fail", verifier_reason="said too much"), 1),
@@ -283,6 +290,12 @@ def test_a_question_without_time_shows_its_own_frame_and_no_other() -> None:
     shown = untimed["conversations"]["media"][0][0]["id"]
     another = next(name for name in untimed["frames"]["frame_id"] if name != shown)
     assert results(untimed | with_media(id=another)(untimed))["no_future_in_an_input"]["n_failed"] == 1
+
+
+def test_sources_agree_of_as_many_instants_as_were_compared() -> None:
+    compared = {"source_a": "cholec80", "source_b": "cholect50", "n_compared": 700, "n_agreed": 611}
+    rows = [{**compared, "field": field} for field in ("phase", "instrument")]
+    assert results(corpus() | {"agreements": table("agreements", *rows)})["sources_agree"]["n_checked"] == 1400
 
 
 def test_an_unmapped_value_is_one_finding_however_many_videos_hold_it() -> None:

@@ -13,10 +13,12 @@ from surgsigma_dagster.video import extraction
 from surgsigma_dagster.video.binary import MediaError, binary, run
 from surgsigma_dagster.video.extraction import extract
 from surgsigma_dagster.video.probe import probe
-from tests.unit.made import footage, presented, remuxed, shown_in
+from tests.unit.made import footage, packed, presented, remuxed, shown_in
 
 FEW = settings(max_examples=30, deadline=None)
 index_lists = st.sets(st.integers(0, 400), min_size=1, max_size=60).map(sorted)
+PYRAMID = ["-preset", "veryfast", "-bf", "3", "-g", "30", "-x264-params", "b-adapt=0:scenecut=0"]
+XVID = ["-c:v", "mpeg4", "-vtag", "xvid", "-bf", "1", "-g", "12", "-q:v", "3"]
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +49,10 @@ def bent(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "a start five seconds in": remuxed(b_frames, folder / "late.mkv", "-output_ts_offset", "5"),
         "an empty edit before the first frame": remuxed(b_frames, folder / "late.mp4", "-output_ts_offset", "5"),
         "a variable rate": footage(folder / "vfr.mp4", 100, keep="lt(n,10)+not(mod(n,7))"),
+        "H.264 in AVI": footage(folder / "h264.avi", 100, *PYRAMID),
+        "Xvid in AVI": footage(folder / "xvid.avi", 100, *XVID),
+        "packed B-frames in AVI": packed(footage(folder / "xvid.avi", 100, *XVID), folder / "divx.avi"),
+        "MPEG-2 in a program stream": footage(folder / "dvd.mpg", 100, "-c:v", "mpeg2video", "-bf", "2", "-q:v", "3"),
         "sound and metadata": remuxed(
             b_frames, folder / "sound.mp4", "-map", "1:v", "-map", "0:a", "-c:a", "aac", "-metadata", "title=Jane Doe",
             before=["-f", "lavfi", "-t", "6", "-i", "sine"],
@@ -68,6 +74,7 @@ def test_irregular_frames_are_found_one_by_one(plain: Path, tmp_path: Path) -> N
 BENT = [
     "B-frames", "an edit list that starts amid pictures", "a start five seconds in",
     "an empty edit before the first frame", "a variable rate", "sound and metadata",
+    "H.264 in AVI", "Xvid in AVI", "packed B-frames in AVI", "MPEG-2 in a program stream",
 ]  # fmt: skip
 
 
@@ -135,9 +142,16 @@ def test_a_file_that_is_no_video_is_refused_with_a_reason(content: bytes | None,
             read()
 
 
+@pytest.mark.parametrize("how", ["H.264 in AVI", "Xvid in AVI", "packed B-frames in AVI", "MPEG-2 in a program stream"])
+def test_a_container_that_states_no_times_of_b_frames_is_counted_through(how: str, bent: dict[str, Path]) -> None:
+    found = probe(bent[how])
+    assert found.complaint is None
+    assert found.timestamps["pts_s"].to_list() == pytest.approx([number / 25 for number in range(100)])
+
+
 def test_a_video_without_presentation_times_says_so(bent: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="presentation time"):
-        probe(remuxed(bent["B-frames"], tmp_path / "old.avi"))
+        probe(remuxed(bent["B-frames"], tmp_path / "raw.mp4", "-f", "h264"))
 
 
 def test_a_video_of_which_some_frames_have_no_time_is_not_trusted(bent: dict[str, Path], tmp_path: Path) -> None:

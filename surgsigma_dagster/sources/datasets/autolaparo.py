@@ -11,6 +11,7 @@ from surgsigma_dagster.sources.adapter import CC_BY_NC_SA, Adapter, NativeLabels
 from surgsigma_dagster.sources.readers import (
     INDEX,
     INTEGER,
+    footage,
     images,
     matching,
     named,
@@ -70,7 +71,7 @@ class AutoLaparo(Adapter):
     def videos(self, root: Path) -> list[NativeVideo]:
         """Videos of task 1 (two digits) and clips of task 3 (three digits)."""
         labels = matching(root, self.signature[:3], r".*/?label_(\d\d)\.txt")
-        media = matching(root, [f"{base}videos/*.mp4" for base in PHASE_BASES], r"(?:.*/)?(\d\d)\.mp4")
+        media = footage(root, [f"{base}videos/*" for base in PHASE_BASES], r"(?:.*/)?(\d\d)")
         masks = matching(root, [f"{base}masks/*.png" for base in MASK_BASES], r"(?:.*/)?(\d{3})\d{3}\.png")
         shown = matching(root, self.signature[3:], r"(?:.*/)?(\d{3})\d{3}\.jpg")
         folders = {clip: [Path(files[0]).parent.as_posix()] for clip, files in shown.items()}

@@ -12,8 +12,8 @@ from surgsigma_dagster.sources.readers import (
     INTEGER,
     NUMBER,
     TEXT,
+    footage,
     in_order,
-    listing,
     named,
     on_lines,
     require,
@@ -61,7 +61,7 @@ class Cataract101(Adapter):
             f"case_{id_}": rate for id_, rate in facts.filter(pl.col("FPS") > 0).select("VideoID", "FPS").iter_rows()
         }
         named_in = {f"case_{id_}" for rows in (facts, _table(root, ANNOTATIONS)) for id_ in rows["VideoID"]}
-        media = listing(root, "videos", r"(case_\d+)\.mp4")
+        media = footage(root, ["videos/*"], r"videos/(case_\d+)")
         videos = self.listed(root, [dict.fromkeys(named_in, FILES)], media, "video", 25.0)
         return [replace(video, frame_rate=rates.get(video.video, 25.0)) for video in videos]
 

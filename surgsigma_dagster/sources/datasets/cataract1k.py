@@ -16,6 +16,7 @@ from surgsigma_dagster.sources.readers import (
     TEXT,
     coco,
     coco_masks,
+    footage,
     images,
     in_order,
     matching,
@@ -69,7 +70,7 @@ class Cataract1K(Adapter):
         """Videos (case_5013) of the phases, and sequences of stills (case5013)."""
         phases = matching(root, PHASES, r"(?:.*/)?(case_\d+)_annotations_phases\.csv")
         clocks = matching(root, CLOCKS, r"(?:.*/)?(case_\d+)_video\.csv")
-        media = matching(root, [f"{base}videos/case_*.mp4" for base in BASES], r"(?:.*/)?(case_\d+)\.mp4")
+        media = footage(root, [f"{base}videos/case_*" for base in BASES], r"(?:.*/)?(case_\d+)")
         drawn = matching(root, COCO, r".*/case_(\d+)/annotations/instances\.json")
         shown = matching(root, [f"{base}{STILLS}" for base in BASES], r".*/case_(\d+)/img")
         labels = [phases, {case: files for case, files in clocks.items() if case in phases}]

@@ -10,6 +10,7 @@ from surgsigma_dagster.sources.readers import (
     BINARY,
     INDEX,
     TEXT,
+    footage,
     listing,
     on_lines,
     presences,
@@ -49,7 +50,7 @@ class Cholec80(Adapter):
         """Videos of `videos/` and of both annotation folders."""
         phases = listing(root, "phase_annotations", r"(video\d+)-phase\.txt")
         tools = listing(root, "tool_annotations", r"(video\d+)-tool\.txt")
-        media = listing(root, "videos", r"(video\d+)\.mp4")
+        media = footage(root, ["videos/*"], r"videos/(video\d+)")
         return self.listed(root, [phases, tools], media, "video", FRAME_RATE)
 
     def labels(self, root: Path, videos: list[NativeVideo]) -> NativeLabels:

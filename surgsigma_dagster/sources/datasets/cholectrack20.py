@@ -22,7 +22,9 @@ from surgsigma_dagster.sources.readers import (
     document,
     entries,
     exhaustive,
+    footage,
     images,
+    is_footage,
     many,
     matching,
     member,
@@ -89,15 +91,13 @@ class CholecTrack20(Adapter):
         """Videos of the three splits; a folder of frames is preferred to a video file."""
         labels = matching(root, self.signature, r"\w+/(VID\d+)/[^/]+\.json")
         media = {
-            **matching(root, [f"{split}/VID*/*.mp4" for split in SPLITS], r"\w+/(VID\d+)/[^/]+\.mp4"),
+            **footage(root, [f"{split}/VID*/*" for split in SPLITS], r"\w+/(VID\d+)/[^/]+"),
             **_frame_folders(root),
         }
         found = [
             replace(video, first_index=FIRST) for video in self.listed(root, [labels], media, "images", FRAME_RATE)
         ]
-        return [
-            replace(video, media="video") if video.path and video.path.endswith(".mp4") else video for video in found
-        ]
+        return [replace(video, media="video") if is_footage(video.path) else video for video in found]
 
     def labels(self, root: Path, videos: list[NativeVideo]) -> NativeLabels:
         """Boxes, presences, phases, events and frames."""

@@ -45,6 +45,7 @@ class Esad(Adapter):
     url = "https://saras-esad.grand-challenge.org"
     format_source = "users' reports"
     yields = ("boxes:action", "intervals:action")
+    empty_says_none = True
     signature = tuple(f"{folder}/RARP*_frame_*.txt" for folder in LABELS)
     splits = {r"^train/": "train", r"^val/": "val", r"^test": "test"}
 

@@ -14,6 +14,7 @@ from surgsigma_dagster.sources.readers import (
     LINES,
     Kind,
     at,
+    footage,
     matching,
     named,
     presences,
@@ -81,8 +82,7 @@ class HeiChole(Adapter):
         labels = matching(
             root, self.signature, r"(?i)(?:\w+/)*hei-chole(\d+)_annotation_(?:phase|action|instrument)\.csv"
         )
-        depths = ("*.mp4", "*/*.mp4", "*/*/*.mp4", "*/*/*/*.mp4")
-        media = matching(root, depths, r"(?i)(?:[^/]+/)*hei-?chole(\d+)\.mp4")
+        media = footage(root, ("*", "*/*", "*/*/*", "*/*/*/*"), r"(?i:(?:[^/]+/)*hei-?chole)(\d+)")
         found = self.listed(root, [_by_name(labels)], _by_name(media), "video", 25.0)
         return [
             replace(video, frame_rate=50.0) if int(video.video.removeprefix("Hei-Chole")) in AT_50_FPS else video

@@ -11,6 +11,7 @@ from surgsigma_dagster.sources.adapter import Adapter, Licence, NativeLabels, Na
 from surgsigma_dagster.sources.readers import (
     INDEX,
     INTEGER,
+    footage,
     matching,
     named,
     reject,
@@ -78,7 +79,7 @@ class HeiCo(Adapter):
         labels = (self.signature[:3], [f"{kind}/*/{STILLS}/*/{name}.png" for name in NAMES for kind in TYPES])
         found = [matching(root, globs, rf"{CASE}/.*") for globs in labels]
         stills = {case: [f"{case}/{STILLS}"] for case in found[1]}
-        media = matching(root, [f"{kind}/*/*.avi" for kind in TYPES], rf"{CASE}/[\w ]+_\d+\.avi")
+        media = footage(root, [f"{kind}/*/*" for kind in TYPES], rf"{CASE}/[\w ]+_\d+")
         cases = self.listed(root, found, {**stills, **media}, "video", FRAME_RATE)
         return sorted(map(_named, cases), key=lambda case: case.video)
 

@@ -16,6 +16,7 @@ from surgsigma_dagster.sources.adapter import (
 )
 from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.sources.readers import (
+    FOOTAGE,
     NUMBER,
     TEXT,
     composed,
@@ -33,7 +34,7 @@ from surgsigma_dagster.sources.readers.spreadsheets import has_columns, sheet, w
 from surgsigma_dagster.sources.sidecar import SIDECAR, procedure_types, sidecar
 
 LABELS = (".csv", ".json")
-MEDIA = (".mp4", ".mov", ".mkv", ".avi")
+MEDIA = FOOTAGE
 CELL = replace(TEXT, expected="text or a number", holds=lambda value: TEXT.holds(value) or NUMBER.holds(value))
 COLUMNS: dict[str, tuple[str, ...]] = {  # and other names of the same in a header
     "start": ("start time", "start s", "start (s)", "from"),
@@ -45,7 +46,7 @@ TRACKS = ("phase", "step", "action", "event")
 
 
 class InHouse(Adapter):
-    """`<stem>.mp4` (mov, mkv, avi) anywhere under the root, beside it `<stem>.csv`: start, end, track, label.
+    """`<stem>.mp4` (or another of `FOOTAGE`) anywhere under the root, beside it `<stem>.csv`: start, end, track, label.
 
     The csv is read as spreadsheets write it (`readers.spreadsheets`). `<stem>.json` may stand instead: a list of
     objects with those keys. Times are seconds or H:MM:SS(.mmm). A csv line or an object is a row, counted in

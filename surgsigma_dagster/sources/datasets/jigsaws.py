@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from surgsigma_dagster.sources.adapter import Adapter, Licence, NativeLabels, NativeVideo
-from surgsigma_dagster.sources.readers import INDEX, TEXT, divided, listing, on_lines, require, spaced
+from surgsigma_dagster.sources.readers import INDEX, TEXT, divided, footage, listing, on_lines, require, spaced
 
 FRAME_RATE = 30.0
 TASKS = {
@@ -42,7 +42,7 @@ class Jigsaws(Adapter):
         media: dict[str, list[str]] = {}
         for task in TASKS:
             labels.append(listing(root, f"{task}/transcriptions", rf"({task}_[A-Z]\d{{3}})\.txt"))
-            media |= listing(root, f"{task}/video", rf"({task}_[A-Z]\d{{3}})_capture1\.avi")
+            media |= footage(root, [f"{task}/video/*"], rf"{task}/video/({task}_[A-Z]\d{{3}})_capture1")
         return [
             replace(video, first_index=1, procedure_type=TASKS[video.video.rpartition("_")[0]])
             for video in self.listed(root, labels, media, "video", FRAME_RATE)

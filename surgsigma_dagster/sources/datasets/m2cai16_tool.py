@@ -6,7 +6,7 @@ import polars as pl
 
 from surgsigma_dagster.sources.adapter import CC_BY_NC_SA, Adapter, NativeLabels, NativeVideo
 from surgsigma_dagster.sources.datasets.cholec80 import TOOLS
-from surgsigma_dagster.sources.readers import matching, on_lines, presences, repeats, steady, table
+from surgsigma_dagster.sources.readers import footage, matching, on_lines, presences, repeats, steady, table
 
 FRAME_RATE = 25.0
 VIDEO = r"(?:[^/]+/)?((?:test_)?tool_video_\d{2})"
@@ -34,7 +34,7 @@ class M2cai16Tool(Adapter):
     def videos(self, root: Path) -> list[NativeVideo]:
         """Videos of the training and the test part."""
         labels = matching(root, self.signature, rf"{VIDEO}\.txt")
-        media = matching(root, [f"{glob}.mp4" for glob in GLOBS], rf"{VIDEO}\.mp4")
+        media = footage(root, GLOBS, VIDEO)
         return self.listed(root, [labels], media, "video", FRAME_RATE)
 
     def labels(self, root: Path, videos: list[NativeVideo]) -> NativeLabels:

@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 
 from surgsigma_dagster.sources.adapter import CC_BY_NC_SA, Adapter, NativeLabels, NativeVideo
-from surgsigma_dagster.sources.readers import INDEX, TEXT, matching, repeats, runs, steady, table
+from surgsigma_dagster.sources.readers import INDEX, TEXT, footage, matching, repeats, runs, steady, table
 
 FRAME_RATE = 25.0
 COLUMNS = {"frame_index": INDEX, "phase": TEXT}
@@ -36,7 +36,7 @@ class M2cai16Workflow(Adapter):
     def videos(self, root: Path) -> list[NativeVideo]:
         """Videos of the training and the test part."""
         labels = matching(root, self.signature, rf"{VIDEO}\.txt")
-        media = matching(root, [f"{glob}.mp4" for glob in GLOBS], rf"{VIDEO}\.mp4")
+        media = footage(root, GLOBS, VIDEO)
         return self.listed(root, [labels], media, "video", FRAME_RATE)
 
     def labels(self, root: Path, videos: list[NativeVideo]) -> NativeLabels:

@@ -15,6 +15,7 @@ from surgsigma_dagster.sources.readers import (
     document,
     images,
     in_order,
+    is_footage,
     listing,
     matching,
     records,
@@ -92,9 +93,10 @@ class MultiBypass140(Adapter):
 def _files(root: Path, wanted: set[str]) -> dict[str, list[str]]:
     """Video files by their name up to "-", those in `videos/` first, and of one folder the plain name first."""
     found: dict[str, list[str]] = {}
-    for pattern in ("videos/**/*.mp4", "**/*.mp4"):
+    for pattern in ("videos/**/*", "**/*"):
         if not wanted <= found.keys():
-            for path in sorted(root.glob(pattern), key=lambda path: ("-" in path.stem, path)):
+            shown = (path for path in root.glob(pattern) if is_footage(path.name))
+            for path in sorted(shown, key=lambda path: ("-" in path.stem, path)):
                 if (video := path.stem.partition("-")[0]) in wanted:
                     found.setdefault(video, []).append(path.relative_to(root).as_posix())
     for video, files in found.items():

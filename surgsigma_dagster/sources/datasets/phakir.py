@@ -12,7 +12,9 @@ from surgsigma_dagster.sources.readers import (
     INDEX,
     TEXT,
     exhaustive,
+    footage,
     images,
+    is_footage,
     mask_classes,
     mask_values,
     matching,
@@ -73,10 +75,10 @@ class Phakir(Adapter):
     def videos(self, root: Path) -> list[NativeVideo]:
         """Videos that have labels, frames or a video file; frames are preferred."""
         labels = matching(root, self.signature, r"(Video_\d+)/\1_(?:Phases\.csv|Masks/\d+/frame_\d{6}\.png)")
-        films = matching(root, ["Video_*.mp4", "Video_*/Video_*.mp4"], r"(?:Video_\d+/)?(Video_\d+)\.mp4")
+        films = footage(root, ["Video_*", "Video_*/Video_*"], r"(?:Video_\d+/)?(Video_\d+)")
         media = {**films, **matching(root, ["Video_*/Frames"], r"(Video_\d+)/Frames")}
         return [
-            replace(video, media="video") if video.path and video.path.endswith(".mp4") else video
+            replace(video, media="video") if is_footage(video.path) else video
             for video in self.listed(root, [labels], media, "images", FRAME_RATE)
         ]
 

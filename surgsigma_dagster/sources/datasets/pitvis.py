@@ -11,6 +11,7 @@ from surgsigma_dagster.sources.readers import (
     INDEX,
     INTEGER,
     TEXT,
+    footage,
     matching,
     named,
     on_lines,
@@ -53,7 +54,7 @@ class PitVis(Adapter):
     def videos(self, root: Path) -> list[NativeVideo]:
         """Videos that have annotations (19 has none) or footage."""
         labels = matching(root, self.signature, r"annotations_(\d\d)\.csv")
-        media = matching(root, ["video_*.mp4"], r"video_(\d\d)\.mp4")
+        media = footage(root, ["video_*"], r"video_(\d\d)")
         videos = self.listed(root, [labels], media, "video", 24.0, shared=(STEPS, INSTRUMENTS))
         return [replace(video, frame_rate=FRAME_RATES.get(video.video, 24.0)) for video in videos]
 

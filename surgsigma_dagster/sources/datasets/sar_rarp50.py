@@ -8,7 +8,18 @@ import polars as pl
 
 from surgsigma_dagster.sources.adapter import CC_BY_NC_SA, Adapter, NativeLabels, NativeVideo
 from surgsigma_dagster.sources.errors import SourceError
-from surgsigma_dagster.sources.readers import INDEX, INTEGER, listing, named, regions, require, runs, steady, table
+from surgsigma_dagster.sources.readers import (
+    INDEX,
+    INTEGER,
+    footage,
+    listing,
+    named,
+    regions,
+    require,
+    runs,
+    steady,
+    table,
+)
 
 FRAME_RATE = 60.0
 FOLDERS = ("train", "train1", "train2", "test")
@@ -69,8 +80,7 @@ class SarRarp50(Adapter):
                     *(file for file in actions if (root / file).is_file()),
                     *(file for (file,) in masks),
                 ]
-                if (root / folder / "video_left.avi").is_file():
-                    media[video] = [f"{folder}/video_left.avi"]
+                media |= footage(root, [f"{folder}/video_left"], rf"[^/]+/({video})/video_left")
         videos = self.listed(root, [labels], media, "video", FRAME_RATE)
         return [replace(video, patient="_".join(video.video.split("_")[:2])) for video in videos]
 

@@ -10,7 +10,7 @@ import polars as pl
 from surgsigma_dagster.sources.accounting import WHOLE_FILE
 from surgsigma_dagster.sources.adapter import Adapter, Licence, NativeLabels, NativeVideo
 from surgsigma_dagster.sources.errors import SourceError
-from surgsigma_dagster.sources.readers import matching, reject
+from surgsigma_dagster.sources.readers import footage, matching, reject
 
 FRAME_RATE = 25.0
 POINTS = "data/scene_points"
@@ -46,7 +46,7 @@ class Scared(Adapter):
         """Keyframes, e.g. dataset_1_keyframe_2; those of one dataset are of one animal, so one procedure."""
         globs = [f"dataset_*/keyframe_*/{POINTS}/scene_points*.tiff", "dataset_*/keyframe_*/left_depth_map.tiff"]
         labels = matching(root, [*globs, f"dataset_*/keyframe_*/{ARCHIVE}"], rf"{KEYFRAME}/.+")
-        media = matching(root, ["dataset_*/keyframe_*/data/rgb.mp4"], rf"{KEYFRAME}/data/rgb\.mp4")
+        media = footage(root, ["dataset_*/keyframe_*/data/rgb"], rf"{KEYFRAME}/data/rgb")
         found = self.listed(root, [labels], media, "video", FRAME_RATE)
         named = [
             replace(one, video=one.video.replace("/", "_"), patient=one.video.split("/")[0], left_eye_above=True)

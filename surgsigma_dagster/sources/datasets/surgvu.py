@@ -8,7 +8,7 @@ import polars as pl
 
 from surgsigma_dagster.sources.adapter import Adapter, Licence, NativeLabels, NativeVideo
 from surgsigma_dagster.sources.errors import SourceError
-from surgsigma_dagster.sources.readers import in_order, lines, on_lines, reject, seconds
+from surgsigma_dagster.sources.readers import footage, in_order, lines, on_lines, reject, seconds
 
 FRAME_RATE = 60.0
 LEVELS = ("", "*/", "*/*/")
@@ -48,9 +48,7 @@ class SurgVu(Adapter):
 
     def videos(self, root: Path) -> list[NativeVideo]:
         """Parts of cases that have a video or labels."""
-        media = {
-            path.stem: [path.relative_to(root).as_posix()] for path in sorted(root.glob("**/case_*_video_part_*.mp4"))
-        }
+        media = footage(root, ["**/case_*_video_part_*"], r"(?:.*/)?(case_[^/]*_video_part_[^/]*)")
         labels = []
         for name in FILES:
             found = sorted(path for level in LEVELS for path in root.glob(f"{level}case_[0-9]*/{name}"))

@@ -25,7 +25,7 @@ NARRATION = (".vtt", ".srt")
 
 
 class WebVideo(Adapter):
-    """`manifest.csv` (video, url, licence, channel, title, procedure_type), and `<video>.mp4` (mov, mkv, avi).
+    """`manifest.csv` (video, url, licence, channel, title, procedure_type), and `<video>.mp4` (or of `FOOTAGE`).
 
     `<video>.vtt`, `<video>.srt` or `<video>.<language>.vtt` is narration: a cue is a row, counted in `captions`.
     `<video>.csv` or `<video>.json` holds intervals as in the in-house format. The manifest's lines are no labels; a

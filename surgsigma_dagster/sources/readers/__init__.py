@@ -18,7 +18,7 @@ from surgsigma_dagster.sources.readers.documents import (
     section,
     voc,
 )
-from surgsigma_dagster.sources.readers.folders import images, listing, matching
+from surgsigma_dagster.sources.readers.folders import FOOTAGE, UNREAD, footage, images, is_footage, listing, matching
 from surgsigma_dagster.sources.readers.kinds import (
     BINARY,
     FLAG,
@@ -67,6 +67,7 @@ from surgsigma_dagster.sources.readers.tables import lines, spaced, table, text
 __all__ = [
     "BINARY",
     "FLAG",
+    "FOOTAGE",
     "INDEX",
     "INTEGER",
     "LARGEST",
@@ -74,6 +75,7 @@ __all__ = [
     "NUMBER",
     "SEGMENTATION",
     "TEXT",
+    "UNREAD",
     "Coco",
     "Kind",
     "agreeing",
@@ -89,8 +91,10 @@ __all__ = [
     "document",
     "entries",
     "exhaustive",
+    "footage",
     "images",
     "in_order",
+    "is_footage",
     "is_utf8",
     "lines",
     "listing",

@@ -9,6 +9,29 @@ import polars as pl
 
 from surgsigma_dagster.sources.accounting import WHOLE_FILE
 
+# What ffmpeg reads of footage, whatever a release ships: recorders and tools write suffixes in capitals, and a remuxed
+# file gets another one. The first is preferred.
+FOOTAGE = (".mp4", ".mov", ".mkv", ".avi", ".m4v", ".webm", ".wmv", ".mpg", ".mpeg", ".mts", ".m2ts")
+UNREAD = (".ts", ".vob", ".flv", ".3gp", ".asf", ".dv", ".mxf", ".ogv")
+
+
+def is_footage(file: str | None) -> bool:
+    """Whether a file's name is that of a video."""
+    return file is not None and Path(file).suffix.lower() in FOOTAGE
+
+
+def footage(root: Path, globs: Iterable[str], pattern: str) -> dict[str, list[str]]:
+    """Video files below `root`, links that lead nowhere too, by the first group of `pattern`.
+
+    `globs` and `pattern` are of paths without suffix; of each id, files are in the order of `FOOTAGE`, then of `globs`.
+    """
+    shown = matching(root, [f"{glob}.*" for glob in globs], rf"{pattern}\.(?i:{'|'.join(s[1:] for s in FOOTAGE)})")
+    named = {id_: [file for file in files if not Path(file).name.startswith(".")] for id_, files in shown.items()}
+    rank = {suffix: number for number, suffix in enumerate(FOOTAGE)}
+    return {
+        id_: sorted(files, key=lambda file: rank[Path(file).suffix.lower()]) for id_, files in named.items() if files
+    }
+
 
 def listing(root: Path, folder: str, pattern: str) -> dict[str, list[str]]:
     """Files or folders in `folder` whose whole name matches `pattern`, by its first group."""
