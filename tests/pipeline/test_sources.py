@@ -326,7 +326,7 @@ def test_one_folder_twice_is_an_error_and_a_copy_of_it_a_warning(tmp_path: Path)
     sources = tmp_path / "sources.yaml"
     two = "sources:\n  - {{name: ours, dataset: cholec80, root: cholec80}}\n  - {{name: mine, dataset: {}, root: {}}}\n"
     sources.write_text(two.format("cholec80", "./link/"))
-    with pytest.raises(SourceError, match=r"sources\.1\.root: expected a cholec80 folder that ours does not have"):
+    with pytest.raises(SourceError, match=r"sources\.1\.root: expected a folder that no other entry reads"):
         load_sources(sources)
     sources.write_text(two.format("m2cai16_tool", "./link/"))
     assert len(load_sources(sources).sources) == 2
