@@ -260,7 +260,7 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Read every label file of a sources.yaml and report counts, rejects, unmapped values and licences at once."""
-    from surgsigma_dagster.plan import checked
+    from surgsigma_dagster.inspection import checked
     from surgsigma_dagster.sources.config import load_sources
 
     found = checked(load_sources(sources))
@@ -344,7 +344,7 @@ def detect(
     as_json: JsonOption = False,
 ) -> None:
     """Name the datasets in a folder or bucket (or inside it), with the evidence, as sources.yaml entries."""
-    from surgsigma_dagster.plan import detected, entries, holds_footage, write_entries
+    from surgsigma_dagster.detection import detected, entries, holds_footage, write_entries
     from surgsigma_dagster.sources.bucket import is_bucket
     from surgsigma_dagster.sources.sidecar import EXAMPLE, SIDECAR
 
@@ -380,7 +380,7 @@ def defects(
     as_json: JsonOption = False,
 ) -> None:
     """Count the known defects of a release (SurgΣ-DB v0.1), and say what is done about each."""
-    from surgsigma_dagster.plan import detected
+    from surgsigma_dagster.detection import detected
     from surgsigma_dagster.sources.adapter import adapters
 
     rows = [

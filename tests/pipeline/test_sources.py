@@ -14,7 +14,8 @@ import s3fs
 import yaml
 
 from surgsigma_dagster.build import default_resources
-from surgsigma_dagster.plan import checked, detected, write_entries
+from surgsigma_dagster.detection import detected, write_entries
+from surgsigma_dagster.inspection import checked
 from surgsigma_dagster.resources.listing import list_sources
 from surgsigma_dagster.sources.bucket import mirror
 from surgsigma_dagster.sources.config import load_sources

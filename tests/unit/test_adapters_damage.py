@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from surgsigma_dagster.plan import checked
+from surgsigma_dagster.inspection import checked
 from surgsigma_dagster.schema.native import NATIVE
 from surgsigma_dagster.sources.adapter import NativeLabels, adapters, read_labels
 from surgsigma_dagster.sources.config import load_sources
