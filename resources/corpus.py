@@ -160,9 +160,10 @@ class Corpus(dg.ConfigurableResource):
                 code,
                 asdict(listed.native),
                 listed.entry.dataset,
+                listed.entry.adapter.procedure_type,
                 listed.entry.adapter.complete,
                 listed.entry.adapter.partial,
-                listed.entry.may_release(listed.native),
+                listed.entry.own_licence_allows(listed.native),
                 self.media_signature(listed),
             )
             for key, listed in listing.videos.items()
@@ -188,7 +189,8 @@ class Corpus(dg.ConfigurableResource):
             "identity_rule": rule,
             "stated_split": native.split,
             "licence": native.licence,
-            "may_be_released": entry.may_release(native),
+            "attribution": native.attribution,
+            "own_licence_allows": entry.own_licence_allows(native),
             "label_rate": native.frame_rate,
             "first_index": native.first_index,
             "timed": native.timed,

@@ -12,9 +12,10 @@ from surgsigma_dagster.sources.readers import is_footage
 
 
 def detected(location: str) -> list[dict[str, Any]]:
-    """Which datasets lie in a folder or bucket, or else in the folders inside it, two deep: dataset, root, evidence.
+    """Which datasets lie in a folder or bucket, or in the folders inside it, two deep: dataset, root, evidence.
 
-    A folder in which several are recognised is listed with each. Raises `SourceError` where a bucket cannot be listed.
+    A folder in which several are recognised is listed with each; inside it nothing else is looked for. Raises
+    `SourceError` where a bucket cannot be listed.
     """
     if is_bucket(location):
         with outline(location) as folder:
@@ -30,18 +31,19 @@ def detected(location: str) -> list[dict[str, Any]]:
 def _detected(folder: Path) -> list[dict[str, Any]]:
     if not may_be_listed(folder):
         raise SourceError(folder, "", "a folder that may be listed", "permission denied")
-    roots = [folder]
+    found, roots = [], [folder]
     for _ in range(3):
-        found = [
-            {"dataset": name, "root": str(root), "evidence": evidence}
-            for root in roots
-            for name, adapter in adapters().items()
-            if (evidence := adapter.detect(root))
-        ]
-        if found:
-            return found
-        roots = [path for root in roots for path in sorted(root.iterdir()) if path.is_dir() and may_be_listed(path)]
-    return []
+        unknown = []
+        for root in roots:
+            here = [
+                {"dataset": name, "root": str(root), "evidence": evidence}
+                for name, adapter in adapters().items()
+                if (evidence := adapter.detect(root))
+            ]
+            found += here
+            unknown += [] if here else [root]
+        roots = [path for root in unknown for path in sorted(root.iterdir()) if path.is_dir() and may_be_listed(path)]
+    return sorted(found, key=lambda row: row["root"])
 
 
 def may_be_listed(folder: Path) -> bool:

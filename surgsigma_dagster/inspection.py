@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from surgsigma_dagster.detection import may_be_listed
-from surgsigma_dagster.quality.reach import early, track_ends
+from surgsigma_dagster.quality.reach import OF_FOOTAGE, early, track_ends
 from surgsigma_dagster.resources.listing import LABELS_ONLY, Listed, list_sources
 from surgsigma_dagster.schema.native import NATIVE
 from surgsigma_dagster.schema.tables import FRAME_LABELS
@@ -18,7 +18,6 @@ from surgsigma_dagster.video.binary import MediaError
 from surgsigma_dagster.video.probe import SAME_RATE, duration
 from surgsigma_dagster.vocabulary.harmonization import known_values, unmapped_values
 
-_LABELLED_SHARE = 0.5  # of a video whose labels count its frames: whoever labels less of it hardly means to
 _NAMED = 3  # examples of a problem that is told by names alone
 
 
@@ -205,7 +204,7 @@ def _clock_disagreements(entry: SourceEntry, videos: list[NativeVideo], labels: 
         if end_s > seconds + 1:
             said = f"{one.video}: labels until {end_s:.1f} s, {one.path} ends at {seconds:.1f} s"
             found["labels_end_late"].append(said)
-        elif end_s < seconds * _LABELLED_SHARE and last.get(one.video, one.first_index) > one.first_index:
+        elif end_s < seconds * OF_FOOTAGE and last.get(one.video, one.first_index) > one.first_index:
             said = f"{one.video}: labels end at {end_s:.1f} s, {one.path} goes on until {seconds:.1f} s"
             found["labels_end_early"].append(said)
     return found

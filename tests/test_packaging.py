@@ -16,7 +16,18 @@ from surgsigma_dagster.sources.adapter import adapters
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-ORCHESTRATION = {"build", "automation", "partitions", "checks", "metadata", "definitions", "cli", "runs", "plan"}
+ORCHESTRATION = {
+    "build",
+    "automation",
+    "partitions",
+    "checks",
+    "metadata",
+    "definitions",
+    "cli",
+    "runs",
+    "plan",
+    "inspection",
+}
 
 
 def _folder(package: str) -> Path:

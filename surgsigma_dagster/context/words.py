@@ -67,7 +67,8 @@ def in_words(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
     """`scene` (rows of `scene_context`) with phrases beside it.
 
     Added columns, all nullable text unless said: procedure_name; phase_name, phase_definition, step_name,
-    step_definition, action_name, action_definition; instruments_said (`a grasper and two hooks`), masked_the (`the
+    step_definition, action_name, action_definition; instruments_said (`a grasper and two hooks`; null where some may be
+    unnamed, as placed_all is), masked_the (`the
     grasper and the hooks`: what an instrument mask covers), masked_ids (list), n_masked, instrument_names (list),
     instrument_ids (list, each once), instruments_named (none of unknown kind), placed (`a hook in the upper left`),
     placed_all (the same, where every instrument has a box), areas (list), looks (sentences), boxes (`hook
@@ -103,7 +104,9 @@ def in_words(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
         rows = beside(rows, part, "scene_id")
     every = pl.col("n_boxes") == pl.col("instruments").list.len()
     return rows.with_columns(
-        pl.when(every).then("placed").alias("placed_all"),
+        # "A grasper" says how many there are, which nobody knows of a scene in which some may be unnamed.
+        pl.when(every & ~pl.col("partial")).then("placed").alias("placed_all"),
+        pl.when(~pl.col("partial")).then("instruments_said").alias("instruments_said"),
         pl.col("n_boxes", "n_tissues", "n_tissue_boxes", "n_acts", "n_met", "n_judged").fill_null(0),
         pl.col("instrument_names", "instrument_ids", "masked_ids", "areas").fill_null([]),
         pl.col("tissue_names", "tissue_areas", "target_names", "action_names").fill_null([]),

@@ -7,6 +7,7 @@ from surgsigma_dagster.keys import clip_id
 from surgsigma_dagster.schema.tables import MEDIUM
 
 DENSE = ("instrument_mask", "depth", "smoke")
+_SHOWN = pl.Struct({"white": pl.List(pl.String)})  # of an annotated mask's parameters: the concepts that are white
 
 
 def with_media(
@@ -15,7 +16,8 @@ def with_media(
     """`words` with a column `<medium>_medium` for each medium of `dialogue.task.Medium`; null where it is not there.
 
     A medium tells its kind, its id, the root and path of its file, and when on the video's clock it begins and ends.
-    The other tables are the unified ones, of the same videos. `model_licence` is that of the model that made an image.
+    The other tables are the unified ones, of the same videos. `<medium>_licence` is that of the model that made an
+    image, `<medium>_shows` the concepts that an annotated mask holds.
     """
     here = frames.filter(pl.col("status").cast(pl.String) == "available")
     picture = here.select("frame_id", medium=_medium("image", "frame_id", pl.col("image_root"), "image_path", "pts_s"))
@@ -29,6 +31,7 @@ def with_media(
             _medium("image", "rendition_id", pl.lit("lake"), "image_path", "pts_s").alias(f"{kind}_medium"),
             pl.col("licence").alias(f"{kind}_licence"),
             pl.col("origin").cast(pl.String).alias(f"{kind}_origin"),
+            pl.col("parameters").str.json_decode(_SHOWN).struct.field("white").alias(f"{kind}_shows"),
         )
         rows = beside(rows, made, "frame_id")
     cut = clips.filter(pl.col("status").cast(pl.String) == "available")

@@ -25,8 +25,7 @@ def relation(one: Origin, other: Origin) -> tuple[str, str]:
         if is_format(one.dataset):
             return "unknown", "two folders of a format: nothing says whose patients they show"
         return "shared", "two copies of one dataset"
-    family = family_of(one.dataset)
-    if family and other.dataset in family["members"]:
+    if family := family_of(one.dataset, other.dataset):
         return "shared", f"{family['name']} family: {family['citation']}"
     if one.procedure_type and other.procedure_type and one.procedure_type != other.procedure_type:
         return "independent", "procedures of different kinds"

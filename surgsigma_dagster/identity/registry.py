@@ -19,9 +19,9 @@ def families() -> list[dict[str, Any]]:
     return facts("shared_procedures")["families"]
 
 
-def family_of(dataset: str) -> dict[str, Any] | None:
-    """The family that `dataset` is a member of."""
-    return next((family for family in families() if dataset in family["members"]), None)
+def family_of(*datasets: str) -> dict[str, Any] | None:
+    """The first family that all of `datasets` are members of."""
+    return next((family for family in families() if {*datasets} <= family["members"].keys()), None)
 
 
 def is_format(dataset: str) -> bool:

@@ -1,7 +1,7 @@
 """How far the labels of a video reach: a file that was cut off at the end of a line reads like one that is whole.
 
-Only tracks that go on from begin to end of an operation can end early: phases and steps, intervals that count frames,
-and presences at one even step. What is labelled here and there (boxes of keyframes, events, actions by the clock) ends
+Only tracks that go on from begin to end of an operation can end early: phases, steps and actions that count frames, and
+presences at one even step. What is labelled here and there (boxes of keyframes, events, actions by the clock) ends
 where it ends.
 """
 
@@ -21,7 +21,7 @@ def track_ends(intervals: pl.LazyFrame, presences: pl.LazyFrame, clocks: pl.Lazy
     counted = pl.col("start_frame").is_not_null()
     field = pl.col("track").cast(pl.String).str.extract(r"^(\w+)")
     spans = (
-        intervals.filter(field.is_in(["phase", "step"]) | (counted & (field == "action")))
+        intervals.filter((field == "phase") | (counted & field.is_in(["step", "action"])))
         .group_by("video", pl.col("track").cast(pl.String))
         .agg(pl.col("end_s").max(), counted=counted.any())
     )

@@ -71,7 +71,7 @@ def write_release(
     """
     names, held = released_sources(sources, audience)
     if audience == "public":
-        closed = videos.filter(~pl.col("may_be_released") & pl.col("source").is_in(names))
+        closed = videos.filter(~pl.col("own_licence_allows") & pl.col("source").is_in(names))
         reasons = closed.select("video_id", pl.format("no right to release it by its licence, {}", "licence"))
         conversations = conversations.filter(~pl.col("video_id").is_in(closed["video_id"].implode()))
         held |= dict(reasons.iter_rows())
@@ -94,6 +94,10 @@ def write_release(
         kept.group_by("task", "form", "source", "split").len("conversations").collect()
         .with_columns(pl.col("form", "split").cast(pl.String)).sort("task", "form", "source", "split")
     )  # fmt: skip
+    named = (
+        videos.filter(pl.col("attribution").is_not_null()).select("video_id", "licence", "attribution")
+        .join(kept.select("video_id").unique().collect(), on="video_id", how="semi").sort("video_id")
+    )  # fmt: skip
     manifest = {
         "audience": audience,
         "boxes": boxes,
@@ -102,6 +106,7 @@ def write_release(
         "conversations": counts,
         "counts": by_task.to_dicts(),
         "sources": [row for row in sources.sort("source").to_dicts() if row["source"] in names],
+        "attributions": named.to_dicts(),
         "held_back": held,
         "files": {
             path.relative_to(beside).as_posix(): _sha256(path) for path in sorted(beside.rglob("*")) if path.is_file()

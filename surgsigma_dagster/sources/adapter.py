@@ -61,20 +61,36 @@ CC_BY_NC_SA = Licence(
 
 # YouTube's name of its other licence, and of the deed that it links to.
 _OF_YOUTUBE = {"creative commons attribution license (reuse allowed)": "CC-BY-3.0"}
+_CC0 = re.compile(r"CC[ -]?0(?:[ -]1\.0)?", re.IGNORECASE)
+_DEED = re.compile(r"https?://creativecommons\.org/licenses/(by[a-z-]*)/(\d\.\d)(?:/.*)?", re.IGNORECASE)
 _CC = re.compile(r"CC-BY(?P<nc>-NC)?(?P<end>-SA|-ND)?-(?P<version>\d\.\d)", re.IGNORECASE)
 
 
 def stated_licence(name: str) -> Licence:
     """What a licence allows, by its SPDX name where that is Creative Commons'; else nothing of it may be released."""
-    if name.upper() == "CC0-1.0":
+    if _CC0.fullmatch(name.strip()):
         return Licence("CC0-1.0", "https://creativecommons.org/publicdomain/zero/1.0/")
-    found = _CC.fullmatch(_OF_YOUTUBE.get(name.strip().casefold(), name).strip().replace(" ", "-"))
+    spelled = _DEED.sub(r"CC-\1-\2", _OF_YOUTUBE.get(name.strip().casefold(), name).strip())
+    found = _CC.fullmatch(spelled.replace(" ", "-"))
     if not found:
         return Licence(name, redistribution=False)
     nc, end = (found["nc"] or "").upper(), (found["end"] or "").upper()
     url = f"https://creativecommons.org/licenses/by{nc}{end}/{found['version']}/".lower()
     spdx = f"CC-BY{nc}{end}-{found['version']}"
     return Licence(spdx, url, non_commercial=bool(nc), share_alike=end == "-SA", no_derivatives=end == "-ND")
+
+
+def strictest(licences: Iterable[Licence]) -> Licence:
+    """What holds for a work under all of `licences`."""
+    found = sorted(licences, key=lambda licence: licence.name)
+    return Licence(
+        " and ".join(licence.name for licence in found),
+        found[0].url if len(found) == 1 else None,
+        non_commercial=any(licence.non_commercial for licence in found),
+        share_alike=any(licence.share_alike for licence in found),
+        no_derivatives=any(licence.no_derivatives for licence in found),
+        redistribution=all(licence.redistribution for licence in found),
+    )
 
 
 @dataclass(frozen=True)
@@ -120,6 +136,7 @@ class NativeVideo:
     patient: str | None = None  # pseudonymous id of the procedure or patient, where the source states one
     split: Split | None = None  # where the source's own tree says so
     licence: str | None = None  # where a video has its own
+    attribution: str | None = None  # title, author and address, for a licence that asks to be named
     left_eye_above: bool = False  # stacked stereo footage: labels and frames are of the upper half
     timed: bool = True  # False: images whose numbers are no time; `frame_rate` is nominal and no frame has an instant
 

@@ -15,6 +15,7 @@ from surgsigma_dagster.sources.adapter import (
     adapters,
     reading,
     stated_licence,
+    strictest,
 )
 from surgsigma_dagster.sources.bucket import is_bucket, mirror
 from surgsigma_dagster.sources.errors import SourceError
@@ -68,11 +69,14 @@ class SourceEntry(BaseModel):
             released = released or terms.consent_scope is None  # a licence is no patient's consent
         if self.may_be_released is not None:
             released = self.may_be_released
+        if self.may_be_released and self.licence is None:  # then more videos leave than their own licences let
+            own = {stated_licence(one.licence) for one in self.videos() if one.licence and self.own_licence_allows(one)}
+            licence = strictest(own) if own else licence
         return Terms(licence, terms.consent_scope, released, terms.consent_reference)
 
-    def may_release(self, video: NativeVideo) -> bool:
-        """Whether the video's own licence, where it has one, or else this entry lets a public release of the source
-        hold it. An entry grants no derivatives of what forbids them.
+    def own_licence_allows(self, video: NativeVideo) -> bool:
+        """Whether a public release of the source may hold the video, as far as its own licence goes, where it has one,
+        and what this entry grants. No entry grants derivatives of what forbids them.
         """
         own = stated_licence(video.licence) if video.licence else None
         granted = self.licence is not None or bool(self.may_be_released)

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from surgsigma_dagster.sources.datasets.in_house import MEDIA
 from surgsigma_dagster.sources.datasets.web_video import MANIFEST, manifest
 from surgsigma_dagster.sources.errors import SourceError
-from surgsigma_dagster.sources.readers import composed
+from surgsigma_dagster.sources.readers import FOOTAGE, composed
 
 
 def fetch(root: Path) -> tuple[list[str], list[SourceError]]:
@@ -20,7 +19,7 @@ def fetch(root: Path) -> tuple[list[str], list[SourceError]]:
     except ImportError as error:
         raise SourceError(root, "", "yt-dlp", 'not installed: pip install "surgsigma-dagster[web]"') from error
     came, failed = [], []
-    there = {composed(path.stem) for path in root.iterdir() if path.suffix.lower() in MEDIA and path.is_file()}
+    there = {composed(path.stem) for path in root.iterdir() if path.suffix.lower() in FOOTAGE and path.is_file()}
     for row in manifest(root).to_dicts():
         if row["video"] in there:
             continue

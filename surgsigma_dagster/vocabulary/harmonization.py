@@ -10,7 +10,7 @@ import polars as pl
 
 from surgsigma_dagster.keys import frame_id, hashed_id
 from surgsigma_dagster.quality.rejects import once, reject_rows
-from surgsigma_dagster.schema.tables import FRAME_LABELS, LABELS, TABLES, conform, empty
+from surgsigma_dagster.schema.tables import FRAME_LABELS, LABELS, TABLES, conform, empty, row_order
 from surgsigma_dagster.sources.config import SourceEntry
 from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.vocabulary.concepts import NOTHING, aliases, normalised
@@ -250,6 +250,7 @@ def _hidden_in(kind: str) -> pl.Expr | None:
     if kind not in {"presences", "boxes", "masks", "triplets"}:
         return None
     seen = pl.col("present") if kind == "presences" else ~pl.col("fault").str.starts_with("repeated_box")
+    seen &= ~pl.col("fault").str.starts_with(_NO_LABEL)
     return pl.when(seen).then(frame_id(pl.col("video_id"), pl.col("frame_index")))
 
 
@@ -287,10 +288,15 @@ def _labels(kind: str, frame: pl.DataFrame) -> pl.DataFrame:
     identity = (_written(name, frame) for name in (whose, "file", "locator", "concept_id", "raw_value", *own))
     frame = conform(kind, frame.with_columns(label_id=hashed_id(kind, *identity)))
     if (frame["label_id"] == frame["label_id"].shift()).any():  # what is alike stands together
-        frame = frame.group_by("label_id", maintain_order=True).agg(
-            pl.col(name).sum() if name == "n_rows" else pl.col(name).first()
-            for name in frame.columns
-            if name != "label_id"
+        plain = [name for name, dtype in frame.schema.items() if not dtype.is_nested()]
+        frame = (
+            frame.sort(*row_order(TABLES[kind]), *plain)
+            .group_by("label_id", maintain_order=True)
+            .agg(
+                pl.col(name).sum() if name == "n_rows" else pl.col(name).first()
+                for name in frame.columns
+                if name != "label_id"
+            )
         )
     return frame.select(*TABLES[kind].columns())
 

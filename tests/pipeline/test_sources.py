@@ -70,6 +70,13 @@ def test_every_sample_is_found_below_one_folder_and_written_once(samples: Path, 
     assert surgsigma("sources", "check", sources, "--json").returncode == 0
 
 
+def test_datasets_at_different_depths_are_all_found(samples: Path, tmp_path: Path) -> None:
+    shutil.copytree(samples / "endoscapes", tmp_path / "endoscapes")
+    shutil.copytree(samples / "cholec80", tmp_path / "archive/cholec80")
+    found = [(row["dataset"], Path(row["root"]).relative_to(tmp_path).as_posix()) for row in detected(str(tmp_path))]
+    assert found == [("cholec80", "archive/cholec80"), ("endoscapes", "endoscapes")]
+
+
 def test_an_existing_file_keeps_its_words_and_names_stay_unique(samples: Path, tmp_path: Path) -> None:
     copy = tmp_path / "second"
     shutil.copytree(samples / "endoscapes", copy)

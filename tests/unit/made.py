@@ -172,7 +172,8 @@ def video_row(source: str, video: str, dataset: str, size: tuple[int, int] | Non
     return {
         "video_id": f"{source}/{video}", "source": source, "video": video, "media": "video", "status": "available",
         "listed_procedure": procedure_of(source, dataset, listed)[0], "identity_rule": "one video, one procedure",
-        "procedure_type": CHOLECYSTECTOMY, "may_be_released": True, "label_rate": 25.0, "first_index": 0, "timed": True,
+        "procedure_type": CHOLECYSTECTOMY, "own_licence_allows": True,
+        "label_rate": 25.0, "first_index": 0, "timed": True,
         "width": size and size[0], "height": size and size[1], "duration_s": 5.0, "complete": [], "partial": False,
     }  # fmt: skip
 

@@ -184,6 +184,14 @@ def test_a_table_is_read_as_a_spreadsheet_wrote_it(rows: list[str], end: str, en
     assert said.get("ignored_columns") == ("2024/a1.csv, line 1: comment" if "comment" in rows[0] else None)
 
 
+def test_excel_s_own_line_above_the_header_is_no_row(tmp_path: Path) -> None:
+    in_house(tmp_path)
+    put(tmp_path, "2024/a1.csv", "sep=;\nstart;end;track;label\n0;5,5;phase;Clip\n")
+    assert read("in_house", tmp_path)["intervals"].select("raw_value", "end_s", "locator").rows() == [
+        ("Clip", 5.5, "line 3")
+    ]
+
+
 @pytest.mark.parametrize(
     ("delimiter", "times", "read_as"),
     [

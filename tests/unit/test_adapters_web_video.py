@@ -116,6 +116,7 @@ def test_each_video_has_its_own_licence_and_the_source_the_strictest_of_those_th
     web_video(tmp_path)
     first, second = adapters()[NAME].videos(tmp_path)
     assert (first.licence, second.licence) == ("CC-BY-4.0", "CC BY-NC-SA 4.0")
+    assert first.attribution == "A gallbladder, OR channel, https://example.org/watch?v=1"
     terms = adapters()[NAME].terms(tmp_path)
     assert terms.licence.name == "CC-BY-4.0 and CC-BY-NC-SA-4.0"
     assert (terms.licence.non_commercial, terms.licence.share_alike, terms.may_be_released) == (True, True, True)
@@ -125,13 +126,13 @@ def test_each_video_has_its_own_licence_and_the_source_the_strictest_of_those_th
         source = SourceEntry(name="web", dataset=NAME, root=tmp_path, **entry)
         videos = adapters()[NAME].videos(tmp_path)
         terms = source.terms()
-        return terms.licence.name, terms.may_be_released, [source.may_release(video) for video in videos]
+        return terms.licence.name, terms.may_be_released, [source.own_licence_allows(video) for video in videos]
 
     closed, no_derivatives = ("CC-BY-4.0", "youtube"), ("CC-BY-4.0", "CC-BY-ND-4.0")
     assert released(closed) == ("CC-BY-NC-SA-4.0", True, [False, True])
     remarks = adapters()[NAME].remarks(tmp_path, adapters()[NAME].videos(tmp_path))
     assert remarks == [("not_released", "manifest.csv, line 2: lap_chole_01, youtube")]
-    assert released(closed, may_be_released=True)[1:] == (True, [True, True])
+    assert released(closed, may_be_released=True) == ("CC-BY-NC-SA-4.0 and youtube", True, [True, True])
     assert released(no_derivatives, may_be_released=True)[1:] == (True, [False, True])
     put(tmp_path, "manifest.csv", WEB.splitlines()[0] + "\n" + WEB.splitlines()[1].replace(*closed) + "\n")
     assert not adapters()[NAME].terms(tmp_path).may_be_released
@@ -168,6 +169,8 @@ def test_a_file_without_terms_is_an_error(tmp_path: Path) -> None:
         ("CC BY-NC-SA 4.0", ("CC-BY-NC-SA-4.0", True, True, False, True)),
         ("CC-BY-ND-3.0", ("CC-BY-ND-3.0", False, False, True, True)),
         ("CC0-1.0", ("CC0-1.0", False, False, False, True)),
+        ("cc0 1.0", ("CC0-1.0", False, False, False, True)),
+        ("https://creativecommons.org/licenses/by-nc/4.0/", ("CC-BY-NC-4.0", True, False, False, True)),
         ("Creative Commons Attribution license (reuse allowed)", ("CC-BY-3.0", False, False, False, True)),
         ("all rights reserved", ("all rights reserved", False, False, False, False)),
     ],

@@ -13,13 +13,14 @@ import pytest
 from hypothesis import given, settings
 
 from surgsigma_dagster.context.words import in_words
-from surgsigma_dagster.dialogue.engine import filled
+from surgsigma_dagster.dialogue.engine import filled, instantiate
+from surgsigma_dagster.dialogue.media import with_media
 from surgsigma_dagster.dialogue.pools import AREAS
 from surgsigma_dagster.dialogue.task import tasks
-from surgsigma_dagster.schema.tables import Conversations
+from surgsigma_dagster.schema.tables import Conversations, empty
 from surgsigma_dagster.sources.adapter import adapters
 from surgsigma_dagster.vocabulary.concepts import aliases, concepts
-from tests.unit.made import Row, any_scene, conversed, instrument, reasoned, scene, triplet
+from tests.unit.made import Row, any_scene, conversed, instrument, reasoned, scene, table, triplet, worded
 
 ACCEPTS_NAMES = {"in_house", "web_video", "coco"}  # which offer what their own labels name
 FEW = settings(max_examples=10, deadline=None)
@@ -257,6 +258,27 @@ def test_nothing_asks_for_all_where_some_may_be_unnamed() -> None:
     }  # fmt: skip
     assert {"phase_recognition", "image_captioning"} <= partial
     assert tasks()["instrument_segmentation"].every
+
+
+def test_boxes_of_all_are_asked_for_where_all_have_one() -> None:
+    boxed, bare = instrument("hook", 1, 1, 9, 9), instrument("grasper")
+    assert len(talk(scene({"instruments": [boxed]}), "instrument_localization")) == 1
+    assert talk(scene({"instruments": [boxed, bare]}), "instrument_localization") == []
+
+
+@pytest.mark.parametrize(("white", "asked"), [(["instrument/grasper", "instrument/hook"], 1), (["instrument/hook"], 0)])
+def test_a_mask_is_asked_for_where_all_that_is_in_view_is_in_it(white: list[str], asked: int) -> None:
+    scenes = scene({"instruments": [instrument("hook"), instrument("grasper")]})
+    picture = {"frame_id": scenes["frame_id"][0], "status": "available", "image_root": "lake", "image_path": "a.jpg"}
+    made = {
+        "rendition_id": "m", "frame_id": picture["frame_id"], "kind": "instrument_mask", "image_path": "m.png",
+        "origin": "annotated", "parameters": json.dumps({"white": white, "fitted": "as it is"}),
+    }  # fmt: skip
+    words = with_media(
+        worded(scenes).select(pl.exclude("^.*_(medium|licence|origin|shows)$", "licence")),
+        table("frames", picture), table("dense_images", made), empty("clips"),
+    ).with_columns(licence=pl.lit("CC-BY-4.0"))  # fmt: skip
+    assert instantiate(words, tasks()["instrument_segmentation"], seed=7).height == asked
 
 
 def test_two_hooks_have_no_one_place() -> None:

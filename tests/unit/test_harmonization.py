@@ -101,6 +101,13 @@ def test_a_triplet_is_turned_down_for_the_part_that_says_nothing(part: str) -> N
     assert f"meant by {part} '-'" in made["rejects"]["reason"].item()
 
 
+def test_what_is_known_to_say_nothing_hides_nothing_in_its_frame() -> None:
+    seen = box(0, 0, 10, 10)
+    made = harmonized(native(boxes=[seen | {"raw_value": value} for value in ("-", "telekinesis")]), instrument="-")
+    hidden = {row["rule"]: row["frame_id"] for row in made["rejects"].to_dicts()}
+    assert hidden == {"no_label": None, "unmapped_value": "lab/v/000000"}
+
+
 def test_rows_of_an_unknown_word_are_counted_once_whatever_is_made_of_them() -> None:
     place = [{"file": "a.json", "locator": f"/annotations/{k}", "frame_index": k} for k in range(4)]
     records = native(

@@ -146,7 +146,7 @@ def test_only_what_was_drawn_is_released(lake: Path, tmp_path: Path) -> None:
 
 def test_a_video_whose_own_licence_forbids_it_is_in_no_public_release(lake: Path, tmp_path: Path) -> None:
     closed = pl.col("video_id") == "cholect50/VID01"
-    videos = corpus()["videos"].with_columns(may_be_released=~closed, licence=pl.lit("youtube"))
+    videos = corpus()["videos"].with_columns(own_licence_allows=~closed, licence=pl.lit("youtube"))
     tables = corpus() | {"videos": videos}
     assert any("/cholect50/VID01/" in line["id"] for line in lines_of(tmp_path / "home", lake, "internal", tables))
     told = lines_of(tmp_path / "out", lake, "public", tables)
@@ -155,6 +155,15 @@ def test_a_video_whose_own_licence_forbids_it_is_in_no_public_release(lake: Path
     assert not list((tmp_path / "out").rglob("*VID01*"))
     held = manifest(tmp_path / "out")["held_back"]
     assert held["cholect50/VID01"] == "no right to release it by its licence, youtube"
+
+
+def test_whom_a_licence_asks_to_name_is_named_in_the_manifest(tmp_path: Path, lake: Path) -> None:
+    name = "A gallbladder, OR channel, https://example.org/watch?v=1"
+    videos = corpus()["videos"].with_columns(attribution=pl.lit(name), licence=pl.lit("CC-BY-4.0"))
+    released(tmp_path / "out", lake, tables=corpus() | {"videos": videos})
+    told = manifest(tmp_path / "out")["attributions"]
+    assert {row["attribution"] for row in told} == {name}
+    assert len(told) == len({row["video_id"] for row in told})
 
 
 def test_a_release_says_its_units(lake: Path, tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ TASK = Task(
         "phase": pl.col("phase"),
         "step": pl.when(_IN_STEP).then("step"),
         "action": pl.col("action"),
-        "instruments": pl.col("instruments"),
+        "instruments": pl.when("partial").then(pl.col("instruments").list.head(0)).otherwise("instruments"),
         "tissues": pl.col("tissues"),
         "triplets": pl.col("triplets"),
     },

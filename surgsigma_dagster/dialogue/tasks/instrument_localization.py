@@ -17,7 +17,7 @@ TASK = Task(
     metric="box_f1",
     every=True,
     negative=_NONE,
-    eligible=(pl.col("n_boxes") > 0) | _NONE,
+    eligible=((pl.col("n_boxes") > 0) & (pl.col("n_boxes") == pl.col("instruments").list.len())) | _NONE,
     case=pl.when(_NONE).then(pl.lit("none")).when(pl.col("n_boxes") == 1).then(pl.lit("one")).otherwise(pl.lit("many")),
     answer={"boxes": _BOXED, "unit": pl.lit("pixel"), "size": pl.concat_list("width", "height")},
     slots={"boxes": pl.col("boxes")},

@@ -5,6 +5,8 @@ import polars as pl
 from surgsigma_dagster.context.words import in_phase
 from surgsigma_dagster.dialogue.task import Task
 
+_SHOWS = pl.col("instrument_mask_shows")
+
 TASK = Task(
     name="instrument_segmentation",
     group="P",
@@ -13,7 +15,8 @@ TASK = Task(
     metric="mask_iou",
     every=True,
     targets=("instrument_mask",),
-    eligible=pl.col("n_masked") > 0,
+    # What is in view and has no mask of its own is missing from the image.
+    eligible=(pl.col("n_masked") > 0) & (pl.col("masked_ids").list.unique().list.sort() == _SHOWS).fill_null(True),
     # By instances, not kinds: "one tool" is not two graspers.
     case=pl.when(pl.col("n_masked") == 1).then(pl.lit("one")).otherwise(pl.lit("many")),
     answer={

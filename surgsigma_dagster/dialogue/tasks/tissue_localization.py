@@ -16,7 +16,7 @@ TASK = Task(
     grammar="boxes",
     metric="box_f1",
     every=True,
-    eligible=_N > 0,
+    eligible=(_N > 0) & (pl.col("tissues").list.len() == _N),
     case=pl.when(_N == 1).then(pl.lit("one")).otherwise(pl.lit("many")),
     answer={"boxes": _BOXED, "unit": pl.lit("pixel"), "size": pl.concat_list("width", "height")},
     slots={"boxes": pl.col("tissue_boxes")},

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import polars as pl
 
@@ -24,7 +25,8 @@ class EndoVisVqla(Adapter):
     A line is a row, counted in `questions`. Corners are pixels of a 1280 x 1024 image, counted from 1 (the authors'
     loader subtracts 1). The box is of the instrument that the question asks for, or of the organ, and becomes one in
     `boxes`. How the flat folder names its sequences is not documented: names must begin with the sequence, and
-    `seq_1` there is `17_seq_1`, since it is another animal than EndoVis 2018's. That one's clock is nominal.
+    `seq_1` there is `17_seq_1`, since it is another animal than EndoVis 2018's; it is taken for EndoVis 2017's first.
+    The authors use it for validation alone, so it is in test. EndoVis 2018's clock is nominal.
     """
 
     name = "endovis_vqla"
@@ -35,6 +37,7 @@ class EndoVisVqla(Adapter):
     citation = "Bai et al., Surgical-VQLA, ICRA 2023, arXiv:2305.11692"
     url = "https://github.com/longbai1006/Surgical-VQLA"
     format_source = "owner's documentation"
+    splits: ClassVar = {rf"^{FLAT}/": "test"}
     partial = True  # what nobody asks for is not named
     timed = False
     yields = (

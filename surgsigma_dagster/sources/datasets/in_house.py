@@ -34,7 +34,6 @@ from surgsigma_dagster.sources.readers.spreadsheets import has_columns, sheet, w
 from surgsigma_dagster.sources.sidecar import SIDECAR, procedure_types, sidecar
 
 LABELS = (".csv", ".json")
-MEDIA = FOOTAGE
 CELL = replace(TEXT, expected="text or a number", holds=lambda value: TEXT.holds(value) or NUMBER.holds(value))
 COLUMNS: dict[str, tuple[str, ...]] = {  # and other names of the same in a header
     "start": ("start time", "start s", "start (s)", "from"),
@@ -69,7 +68,7 @@ class InHouse(Adapter):
 
     def detect(self, root: Path) -> str | None:
         """Evidence: source.yaml, and a video or a table of ours somewhere below it."""
-        ours = (path.suffix.lower() in MEDIA or _is_ours(path) for path in root.rglob("*.*") if path.is_file())
+        ours = (path.suffix.lower() in FOOTAGE or _is_ours(path) for path in root.rglob("*.*") if path.is_file())
         found = super().detect(root)
         return found if found and any(ours) else None
 
@@ -90,14 +89,14 @@ class InHouse(Adapter):
         """Every video file, and every csv with our header whose video is missing, by name without suffix."""
         value = sidecar(root)
         files = sorted(path for path in root.rglob("*.*") if not path.name.startswith("."))
-        media = _by_stem(root, (path for path in files if path.suffix.lower() in MEDIA))
+        media = _by_stem(root, (path for path in files if path.suffix.lower() in FOOTAGE))
         beside = {composed(str(root / Path(file).with_suffix(""))) for file in media.values()}
         tables = (path for path in files if path.suffix.lower() in LABELS)
         labels = _by_stem(
             root, (path for path in tables if composed(str(path.with_suffix(""))) in beside or _is_ours(path))
         )
         if not media and not labels:
-            raise SourceError(root, "", f"a video ({', '.join(MEDIA)})", "none")
+            raise SourceError(root, "", f"a video ({', '.join(FOOTAGE)})", "none")
         stated = value["videos"]
         if unknown := stated.keys() - media.keys() - labels.keys():
             raise SourceError(SIDECAR, "/videos", "names of videos in this folder", sorted(unknown))

@@ -1,6 +1,7 @@
 """m2cai16-tool: 15 laparoscopic cholecystectomies, seven tools once a second."""
 
 from pathlib import Path
+from typing import ClassVar
 
 import polars as pl
 
@@ -29,6 +30,7 @@ class M2cai16Tool(Adapter):
     url = "http://camma.u-strasbg.fr/m2cai2016"
     format_source = "users' reports"
     yields = ("presences:instrument",)
+    splits: ClassVar = {r"(^|/)test_tool_video": "test"}
     signature = tuple(f"{glob}.txt" for glob in GLOBS)
 
     def videos(self, root: Path) -> list[NativeVideo]:

@@ -13,10 +13,11 @@ from surgsigma_dagster.sources.adapter import (
     Subject,
     Terms,
     stated_licence,
+    strictest,
 )
-from surgsigma_dagster.sources.datasets.in_house import LABELS, MEDIA, TRACKS, intervals, remarks
+from surgsigma_dagster.sources.datasets.in_house import LABELS, TRACKS, intervals, remarks
 from surgsigma_dagster.sources.errors import SourceError
-from surgsigma_dagster.sources.readers import TEXT, composed, is_utf8, require, table
+from surgsigma_dagster.sources.readers import FOOTAGE, TEXT, composed, is_utf8, require, table
 from surgsigma_dagster.sources.readers.captions import captions
 
 MANIFEST = "manifest.csv"
@@ -54,16 +55,7 @@ class WebVideo(Adapter):
     def terms(self, root: Path) -> Terms:
         """The strictest licence of the videos that may be released, or of all where none may."""
         stated = {stated_licence(name) for name in manifest(root)["licence"]}
-        licences = {licence for licence in stated if _is_open(licence)} or stated
-        names = sorted(licence.name for licence in licences)
-        one = Licence(
-            " and ".join(names),
-            min((licence.url for licence in licences if licence.url), default=None) if len(licences) == 1 else None,
-            non_commercial=any(licence.non_commercial for licence in licences),
-            share_alike=any(licence.share_alike for licence in licences),
-            no_derivatives=any(licence.no_derivatives for licence in licences),
-            redistribution=all(licence.redistribution for licence in licences),
-        )
+        one = strictest({licence for licence in stated if _is_open(licence)} or stated)
         return Terms(one, may_be_released=one.redistribution)
 
     def subject(self, root: Path) -> Subject:
@@ -76,14 +68,14 @@ class WebVideo(Adapter):
         files = [path for path in sorted(root.iterdir()) if path.is_file() and not path.name.startswith(".")]
         if strange := [path.name for path in files if not is_utf8(path.name)]:
             raise SourceError(ascii(strange[0]), "", "a UTF-8 file name", ascii(strange[0]))
-        media = {composed(path.stem): path.name for path in files if path.suffix.lower() in MEDIA}
+        media = {composed(path.stem): path.name for path in files if path.suffix.lower() in FOOTAGE}
         if unlisted := sorted(set(media) - set(listed["video"])):
             raise SourceError(media[unlisted[0]], "", f"a line of {MANIFEST} with its terms", "none")
         found = []
         for row in listed.sort("video").to_dicts():
             video = row["video"]
             told = [path.name for path in files if _language(composed(path.name), video) is not None]
-            labels = [path.name for path in files if composed(path.stem) == video and path.suffix in LABELS]
+            labels = [path.name for path in files if composed(path.stem) == video and path.suffix.lower() in LABELS]
             found.append(
                 NativeVideo(
                     video,
@@ -93,6 +85,7 @@ class WebVideo(Adapter):
                     label_files=(*told, *labels),
                     procedure_type=row["procedure_type"],
                     licence=row["licence"],
+                    attribution=f"{row['title']}, {row['channel']}, {row['url']}",
                 )
             )
         return found

@@ -43,16 +43,18 @@ def sheet(root: Path, file: str, columns: Mapping[str, Sequence[str]]) -> Sheet:
         text, encoding = _decoded(file, (root / file).read_bytes())
     except OSError as error:
         raise SourceError(file, "", "a readable file", error.strerror) from error
-    header, *lines = [line.removesuffix("\r") for line in text.split("\n")]
+    written = [line.removesuffix("\r") for line in text.split("\n")]
+    above = _lines_above(written)
+    header, *lines = written[above:]
     delimiter = _delimiter(header, columns)
     if delimiter is None:
-        raise SourceError(file, "line 1", f"a header with the columns {', '.join(columns)}", repr(header))
+        raise SourceError(file, f"line {above + 1}", f"a header with the columns {', '.join(columns)}", repr(header))
     names = _cells(header, delimiter) or []
     place = {name: [k for k, cell in enumerate(names) if _is(cell, name, columns[name])] for name in columns}
     if twice := [name for name, found in place.items() if len(found) > 1]:
-        raise SourceError(file, "line 1", f"one column {twice[0]}", repr(header))
+        raise SourceError(file, f"line {above + 1}", f"one column {twice[0]}", repr(header))
     rows = []
-    for number, line in enumerate(lines, 2):
+    for number, line in enumerate(lines, above + 2):
         cells = _cells(line, delimiter)
         if cells is None or any(cell.strip() for cell in cells[len(names) :]):
             raise SourceError(file, f"line {number}", f"{len(names)} cells between {DELIMITERS[delimiter]}", repr(line))
@@ -69,8 +71,8 @@ def has_columns(path: Path, columns: Mapping[str, Sequence[str]]) -> bool:
     with path.open("rb") as file:
         content = file.read(_HEADER_BYTES)
     name = "utf-16" if content.startswith(_UTF_16) else "utf-8-sig"
-    header = re.split(r"[\r\n]", content.decode(name, "replace"), maxsplit=1)[0]
-    return _delimiter(header, columns) is not None
+    written = content.decode(name, "replace").splitlines()
+    return bool(written) and _delimiter(written[_lines_above(written)], columns) is not None
 
 
 def with_points(found: Sheet, names: Sequence[str]) -> pl.DataFrame:
@@ -90,6 +92,11 @@ def with_points(found: Sheet, names: Sequence[str]) -> pl.DataFrame:
     else:
         pointed = pl.when(~cell.str.contains(_THOUSANDS) | pl.lit(point and not comma)).then(cell)
     return found.rows.with_columns(pointed.name.keep())
+
+
+def _lines_above(written: Sequence[str]) -> int:
+    """How many lines stand above the header: Excel may write one that names the delimiter (`sep=;`)."""
+    return int(len(written) > 1 and written[0].lower().startswith("sep="))
 
 
 def _decoded(file: str, content: bytes) -> tuple[str, str]:
