@@ -141,7 +141,14 @@ def verbatim_values(native: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
 
     Columns source, video_id, field, raw_value, n_rows.
     """
-    return _spoken(native).group_by("source", "video_id", "field", "raw_value").agg(pl.col("n_rows").sum())
+    parts = []
+    for part in _spoken(native):
+        # Fewer strings a row are compared faster, and most of millions of rows are of one field.
+        key = _OF_VIDEO if _one_field(part) is None else ["video_id", "raw_value"]
+        others = [name for name in ("source", "field") if name not in key]
+        counted = part.group_by(key).agg(pl.col(others).first(), pl.col("n_rows").sum())
+        parts.append(counted.select("source", *_OF_VIDEO, "n_rows"))
+    return pl.concat(parts).group_by("source", *_OF_VIDEO).agg(pl.col("n_rows").sum())
 
 
 def unmapped_values(native: Mapping[str, pl.DataFrame], videos: pl.DataFrame, aliases: pl.DataFrame) -> pl.DataFrame:
@@ -152,7 +159,8 @@ def unmapped_values(native: Mapping[str, pl.DataFrame], videos: pl.DataFrame, al
     """
     values = resolve(verbatim_values(native).join(videos, on="video_id", how="left"), aliases)
     unknown = values.filter(pl.col("concept_id").is_null())
-    places = _spoken(native, "file", "locator", "frame_index").join(unknown, on=_OF_VIDEO, how="semi")
+    spoken = pl.concat(_spoken(native, "file", "locator", "frame_index"), how="diagonal")
+    places = spoken.join(unknown, on=_OF_VIDEO, how="semi")
     return (
         places.group_by(*_VALUE, "file", "locator", "frame_index")
         .agg(pl.col("n_rows").max())
@@ -162,8 +170,10 @@ def unmapped_values(native: Mapping[str, pl.DataFrame], videos: pl.DataFrame, al
     )
 
 
-def _spoken(native: Mapping[str, pl.DataFrame], *more: str) -> pl.DataFrame:
-    """The verbatim values of every record: source, video_id, field, raw_value, n_rows, and `more` where it has them."""
+def _spoken(native: Mapping[str, pl.DataFrame], *more: str) -> list[pl.DataFrame]:
+    """The verbatim values of every record, by kind and part of it: source, video_id, field, raw_value, n_rows, and
+    `more` where it has them.
+    """
     records = _with_fields(native)
     columns = ["source", "video_id", "field", "raw_value", "n_rows", *more]
     parts = [
@@ -174,11 +184,18 @@ def _spoken(native: Mapping[str, pl.DataFrame], *more: str) -> pl.DataFrame:
     for field in ("verb", "target"):
         said = records["triplets"].filter(pl.col(f"raw_{field}").is_not_null())
         parts.append(said.with_columns(field=pl.lit(field), raw_value=f"raw_{field}").select(columns))
-    return pl.concat(parts, how="diagonal")
+    return parts
+
+
+def _one_field(rows: pl.DataFrame) -> str | None:
+    """The field that all of `rows` are of, where they are of one."""
+    field: str | None = rows["field"].first()
+    return field if field is not None and (rows["field"] == field).all() else None
 
 
 def _with_concepts(frame: pl.DataFrame, kind: str, found: pl.DataFrame) -> pl.DataFrame:
-    frame = frame.join(found, on=_OF_VIDEO, how="left", maintain_order="left")
+    meaning, on = _meaning(frame, found)
+    frame = frame.join(meaning, on=on, how="left", maintain_order="left")
     if kind == "triplets":
         for field in ("verb", "target"):
             frame = frame.join(
@@ -192,6 +209,15 @@ def _with_concepts(frame: pl.DataFrame, kind: str, found: pl.DataFrame) -> pl.Da
                 maintain_order="left",
             )  # fmt: skip
     return frame
+
+
+def _meaning(frame: pl.DataFrame, found: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+    """What the values of `frame` mean (`concept_id`), by as few columns as tell it: mostly the value alone does."""
+    if (field := _one_field(frame)) is not None:
+        found = found.filter(pl.col("field") == field)
+    keys = (["raw_value"], ["field", "raw_value"], _OF_VIDEO)
+    told = ((found.select(*on, "concept_id").unique(), on) for on in keys)
+    return next((meaning, on) for meaning, on in told if meaning.select(on).is_unique().all())
 
 
 def _in_pixels(boxes: pl.DataFrame, videos: pl.DataFrame) -> pl.DataFrame:

@@ -20,7 +20,7 @@ from surgsigma_dagster.sources.readers import (
 )
 
 FRAME_RATE = 25.0
-TOGETHER = 16  # videos whose files are read in one go: a few hundred megabytes
+TOGETHER = 32  # videos whose files are read in one go: a few hundred megabytes
 PHASES = {"Frame": INDEX, "Phase": TEXT}
 TOOLS = {
     "Frame": INDEX,

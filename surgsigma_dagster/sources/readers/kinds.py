@@ -21,7 +21,7 @@ class Plain:
 
     dtype: pl.DataType
     sure: Callable[[pl.Expr], pl.Expr]
-    value: Callable[[pl.Expr], pl.Expr] = lambda cell: cell
+    value: Callable[[pl.Expr], pl.Expr] | None = None  # None: the cell itself
 
 
 @dataclass(frozen=True)

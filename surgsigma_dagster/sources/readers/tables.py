@@ -76,6 +76,11 @@ class _Form:
     def first_line(self) -> int:
         return 1 if self.header is False else 2
 
+    def n_rows(self, content: bytes) -> int:
+        """How many rows a file has that ends with its last row."""
+        ends = np.frombuffer(content, np.uint8) == ord("\n")  # twice as fast as `bytes.count`, and others may run
+        return int(np.count_nonzero(ends)) + (content[-1:] != b"\n") - self.first_line + 1
+
     def must_begin(self, file: str, first: str) -> None:
         """Raises `SourceError` where the first line is not the header that it should be."""
         words = [cell.strip() for cell in first.split(self.separator)]
@@ -111,39 +116,32 @@ def _plain(contents: Mapping[str, bytes], form: _Form) -> pl.DataFrame | None:
     """The parsed cells by the short ways of their kinds, in a third of the time; None where one is in doubt."""
     if not any(kind.plain for kind in form.columns.values()) or not all(map(_is_plain, contents.values())):
         return None
-    heights = [_n_lines(content) - form.first_line + 1 for content in contents.values()]
     if form.header is not False:
         for file, content in contents.items():
             form.must_begin(file, content[: content.find(b"\n")].decode())
     ways = {name: kind.plain or _long_way(kind) for name, kind in form.columns.items()}
-    scan = pl.scan_csv(
-        list(contents.values()),
-        has_header=form.header is not False,
-        schema={name: way.dtype for name, way in ways.items()},
-        separator=form.separator,
-    )
+    schema = {name: way.dtype for name, way in ways.items()}
+    scans = [
+        pl.scan_csv(content, has_header=form.header is not False, schema=schema, separator=form.separator).select(
+            *_place(file, form.first_line), pl.all()
+        )
+        for file, content in contents.items()
+    ]
     try:
-        cells = scan.collect()
+        parts = pl.collect_all(scans)
     except pl.exceptions.PolarsError:
         return None
-    sure = cells.select(way.sure(pl.col(name)).all(ignore_nulls=False).alias(name) for name, way in ways.items())
-    if cells.height != sum(heights) or not all(value is True for value in sure.row(0)):
+    if any(part.height != form.n_rows(content) for part, content in zip(parts, contents.values(), strict=True)):
         return None
-    values = cells.select(way.value(pl.col(name)).alias(name) for name, way in ways.items())
-    places = [
-        pl.select(file=pl.repeat(file, height), line=pl.int_range(form.first_line, form.first_line + height))
-        for file, height in zip(contents, heights, strict=True)
-    ]
-    return pl.concat([pl.concat(places), values], how="horizontal")
+    cells = pl.concat(parts)
+    sure = cells.select(way.sure(pl.col(name)).all(ignore_nulls=False).alias(name) for name, way in ways.items())
+    if not all(value is True for value in sure.row(0)):
+        return None
+    return cells.with_columns(way.value(pl.col(name)).alias(name) for name, way in ways.items() if way.value)
 
 
 def _long_way(kind: Kind) -> Plain:
     return Plain(pl.String(), lambda cell: kind.parse(cell).is_not_null(), kind.parse)
-
-
-def _n_lines(content: bytes) -> int:
-    ends = np.frombuffer(content, np.uint8) == ord("\n")  # twice as fast as `bytes.count`, and lets other threads run
-    return int(np.count_nonzero(ends)) + (content[-1:] != b"\n")
 
 
 def _is_plain(content: bytes) -> bool:
