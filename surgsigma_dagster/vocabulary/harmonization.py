@@ -189,8 +189,8 @@ def _spoken(native: Mapping[str, pl.DataFrame], *more: str) -> list[pl.DataFrame
 
 def _one_field(rows: pl.DataFrame) -> str | None:
     """The field that all of `rows` are of, where they are of one."""
-    field: str | None = rows["field"].first()
-    return field if field is not None and (rows["field"] == field).all() else None
+    field = rows["field"].first()
+    return field if isinstance(field, str) and (rows["field"] == field).all() else None
 
 
 def _with_concepts(frame: pl.DataFrame, kind: str, found: pl.DataFrame) -> pl.DataFrame:
