@@ -63,7 +63,7 @@ class Cholec80(Adapter):
         video = pl.col("file").replace_strict(whose, return_dtype=pl.String)
         if phases := [file for file in whose if file.endswith("-phase.txt")]:
             rows = steady(table(root, phases, PHASES, separator="\t").rename({"Frame": "frame_index"}))
-            yield {"intervals": runs(rows, "Phase", "phase", FRAME_RATE).with_columns(video=video)}
+            yield {"intervals": runs(rows, "Phase", "phase", FRAME_RATE, unbroken=True).with_columns(video=video)}
         if tools := [file for file in whose if file.endswith("-tool.txt")]:
             rows = steady(table(root, tools, TOOLS, separator="\t").rename({"Frame": "frame_index"}), step=25)
             yield {"presences": presences(on_lines(rows, video), [*TOOLS][1:], "instrument")}

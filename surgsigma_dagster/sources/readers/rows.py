@@ -141,19 +141,22 @@ def runs(
     first_index: int = 0,
     step: int = 1,
     places: tuple[str, str] = LINES,
+    unbroken: bool = False,
 ) -> pl.DataFrame:
     """Intervals of equal `value` over rows (`file`, `line`, `frame_index`) that label a frame each.
 
     Rows have a `video`, unless each file is one video's: its name is cheaper to add to the few intervals. A run goes
     on while the next line's frame is the same or `step` further; the last frame lasts `step` frames. `places` says how
-    the numbers in `line` become a locator. `n_rows` of the rows, where present, is summed.
+    the numbers in `line` become a locator. `n_rows` of the rows, where present, is summed. `unbroken` rows are `steady`
+    ones: no gap is looked for.
     """
     whose = [name for name in ("video", "file") if name in rows.columns]
-    changed = pl.any_horizontal(pl.col(name) != pl.col(name).shift(1) for name in (*whose, value))
-    further = pl.col("frame_index").diff()
-    follows = ((further == 0) | (further == step)) & (pl.col("line").diff() == 1)
+    begins = pl.any_horizontal(pl.col(name) != pl.col(name).shift(1) for name in (*whose, value))
+    if not unbroken:
+        further = pl.col("frame_index").diff()
+        begins |= ~(((further == 0) | (further == step)) & (pl.col("line").diff() == 1))
     # The first and the last row of each run, rather than a group_by: a third of the time over millions of rows.
-    starts = rows.select((changed | ~follows).fill_null(True).arg_true()).to_series()
+    starts = rows.select(begins.fill_null(True).arg_true()).to_series()
     ends = starts.shift(-1, fill_value=rows.height) - 1
     first, last = rows[starts], rows[ends]
     counted = pl.Series(ends + 1, dtype=pl.Int64)
