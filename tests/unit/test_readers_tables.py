@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from surgsigma_dagster.sources.errors import SourceError
-from surgsigma_dagster.sources.readers import BINARY, INDEX, TEXT, optional, records, table
+from surgsigma_dagster.sources.readers import BINARY, INDEX, NAME, TEXT, optional, records, table
 from surgsigma_dagster.sources.readers.kinds import Kind
 
 COLUMNS = {"Frame": INDEX, "Phase": TEXT, "Tool": BINARY}
@@ -64,6 +64,15 @@ def test_a_cell_that_is_no_frame_number_is_named_with_its_line(tmp_path: Path, c
     with pytest.raises(SourceError) as raised:
         table(tmp_path, "f.txt", {"Frame": INDEX, "Phase": TEXT}, separator="\t")
     assert (raised.value.place, raised.value.found) == ("line 3", repr(cell))
+
+
+@settings(max_examples=100, deadline=None)
+@given(ROWS, ENDS)
+def test_names_are_text_that_is_kept_once(rows: list[tuple[str, ...]], end: str) -> None:
+    body = "\n".join(map("\t".join, rows)) + end
+    with tempfile.TemporaryDirectory() as folder:
+        file = write(Path(folder), "f.txt", body)
+        assert read(Path(folder), COLUMNS | {"Phase": NAME}, file) == read(Path(folder), COLUMNS, file)
 
 
 def test_a_plain_file_keeps_its_file_and_line(tmp_path: Path) -> None:

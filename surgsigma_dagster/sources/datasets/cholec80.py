@@ -9,7 +9,7 @@ from surgsigma_dagster.sources.adapter import CC_BY_NC_SA, Adapter, NativeLabels
 from surgsigma_dagster.sources.readers import (
     BINARY,
     INDEX,
-    TEXT,
+    NAME,
     footage,
     listing,
     on_lines,
@@ -21,7 +21,7 @@ from surgsigma_dagster.sources.readers import (
 
 FRAME_RATE = 25.0
 TOGETHER = 32  # videos whose files are read in one go: a few hundred megabytes
-PHASES = {"Frame": INDEX, "Phase": TEXT}
+PHASES = {"Frame": INDEX, "Phase": NAME}
 TOOLS = {
     "Frame": INDEX,
     **dict.fromkeys(("Grasper", "Bipolar", "Hook", "Scissors", "Clipper", "Irrigator", "SpecimenBag"), BINARY),

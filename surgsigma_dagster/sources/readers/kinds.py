@@ -102,6 +102,15 @@ TEXT = Kind(
     # A cell that begins with a visible ASCII character is not blank.
     plain=Plain(pl.String(), lambda cell: cell.is_between(pl.lit("!"), pl.lit("~"))),
 )
+# Text that is one of a few names over millions of rows: read without a string a row.
+NAME = replace(
+    TEXT,
+    dtype=pl.Categorical(),
+    parse=lambda cell: TEXT.parse(cell).cast(pl.Categorical()),
+    plain=Plain(
+        pl.Categorical(), lambda cell: cell.unique().cast(pl.String).is_between(pl.lit("!"), pl.lit("~")),
+    ),
+)  # fmt: skip
 BINARY = Kind(
     "0 or 1",
     pl.Boolean(),
