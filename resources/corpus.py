@@ -271,14 +271,13 @@ class Corpus(dg.ConfigurableResource):
                 )
             )  # fmt: skip
         labels = NativeLabels.concat(parts)
-        if not entry.adapter.empty_says_none:
-            rejects += [
-                unit_reject(
-                    "ingestion", "label_file_without_rows", "it holds a header at most", entry.name,
-                    video_id=f"{entry.name}/{video}", file=file,
-                )
-                for video, file in rowless(entry.root, read_whole, labels)
-            ]  # fmt: skip
+        rejects += [
+            unit_reject(
+                "ingestion", "label_file_without_rows", "it holds a header at most", entry.name,
+                video_id=f"{entry.name}/{video}", file=file,
+            )
+            for video, file in rowless(entry.adapter, entry.root, read_whole, labels)
+        ]  # fmt: skip
         return [(entry.name, labels, pl.concat([empty("rejects"), *rejects]))]
 
     def write_vocabulary(self) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -100,7 +100,7 @@ def _check(entry: SourceEntry, found: dict[str, list[dict[str, Any]]]) -> None:
     for name, lacking in (
         ("missing_media", missing),
         ("video_without_labels", [video.video for video in videos if not video.label_files]),
-        ("label_file_without_rows", _without_rows(entry, read_whole, labels)),
+        ("label_file_without_rows", [file for _, file in rowless(entry.adapter, entry.root, read_whole, labels)]),
         ("labels_cut_off", _cut_off(entry, videos, labels)),
     ):
         if lacking:
@@ -147,12 +147,6 @@ def _attributes(terms: Terms) -> list[str]:
         f"consent: {terms.consent_scope}": terms.consent_scope is not None,
     }
     return [name for name, holds in said.items() if holds]
-
-
-def _without_rows(entry: SourceEntry, videos: list[NativeVideo], labels: NativeLabels) -> list[str]:
-    if entry.adapter.empty_says_none:
-        return []
-    return [file for _, file in rowless(entry.root, videos, labels)]
 
 
 def _cut_off(entry: SourceEntry, videos: list[NativeVideo], labels: NativeLabels) -> list[str]:

@@ -68,14 +68,13 @@ def in_words(scene: pl.DataFrame, concepts: pl.DataFrame) -> pl.DataFrame:
 
     Added columns, all nullable text unless said: procedure_name; phase_name, phase_definition, step_name,
     step_definition, action_name, action_definition; instruments_said (`a grasper and two hooks`; null where some may be
-    unnamed, as placed_all is), masked_the (`the
-    grasper and the hooks`: what an instrument mask covers), masked_ids (list), n_masked, instrument_names (list),
-    instrument_ids (list, each once), instruments_named (none of unknown kind), placed (`a hook in the upper left`),
-    placed_all (the same, where every instrument has a box), areas (list), looks (sentences), boxes (`hook
-    (369,0),(877,567); …`), n_boxes; tissues_said, tissue_names (list), n_tissues, tissue_boxes, n_tissue_boxes,
-    tissue_areas (list); acts (`the hook is dissecting the gallbladder; …`, targets where they are known),
-    triplets_said (those with a target), n_acts (their number), acts_annotated (every verb and target is),
-    acts_named (no instrument of unknown kind), first_doing (`the hook is dissecting the`), first_target,
+    unnamed, as placed_all is), masked_the (`the grasper and the hooks`: what an instrument mask covers), masked_ids
+    (list), n_masked, instrument_names (list), instrument_ids (list, each once), instruments_named (none of unknown
+    kind), placed (`a hook in the upper left`), placed_all (the same, where every instrument has a box), areas (list),
+    looks (sentences), boxes (`hook (369,0),(877,567); …`), n_boxes; tissues_said, tissue_names (list), n_tissues,
+    tissue_boxes, n_tissue_boxes, tissue_areas (list); acts (`the hook is dissecting the gallbladder; …`, targets where
+    they are known), triplets_said (those with a target), n_acts (their number), acts_annotated (every verb and target
+    is), acts_named (no instrument of unknown kind), first_doing (`the hook is dissecting the`), first_target,
     target_names (list), idle (`the grasper`), idle_is (`is`, `are`); criteria_said (`Criterion 1: Yes. …`), n_met,
     n_judged; of pairs motion_said (sentences); of footage action_names (list), sequence (`dissection, then
     clipping`), story (sentences); ahead_said (`3 seconds`, from the cutoff to the end).

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import polars as pl
 
-from surgsigma_dagster.sources.adapter import NativeLabels, NativeVideo
+from surgsigma_dagster.sources.adapter import Adapter, NativeLabels, NativeVideo
 
 WHOLE_FILE = "file"
 _TABLES = {".csv", ".txt", ".json"}
@@ -38,12 +38,14 @@ def native_rows(labels: NativeLabels) -> pl.DataFrame:
     )
 
 
-def rowless(root: Path, videos: list[NativeVideo], labels: NativeLabels) -> list[tuple[str, str]]:
+def rowless(adapter: Adapter, root: Path, videos: list[NativeVideo], labels: NativeLabels) -> list[tuple[str, str]]:
     """Video and file of label files that hold a header at most, and of which `labels` say nothing.
 
     A copy that was cut off behind its header reads like a file that is whole. A format in which an empty file means
     that nothing is to be seen makes a record or a reject of it, or says so (`Adapter.empty_says_none`).
     """
+    if adapter.empty_says_none:
+        return []
     told = set(pl.concat(frame.select("file") for frame in labels.tables.values())["file"].unique())
     own = [(one.video, file) for one in videos for file in one.label_files if file not in told]
     return [(video, file) for video, file in own if Path(file).suffix in _TABLES and _has_no_row(root / file)]

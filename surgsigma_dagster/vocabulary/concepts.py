@@ -57,8 +57,9 @@ else:
     _Loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 Text = Annotated[str, Field(min_length=1)]
-ConceptId = Annotated[str, Field(pattern=rf"^({'|'.join(KINDS)})(/[a-z0-9_]+){{1,2}}$")]
-Meaning = Annotated[str, Field(pattern=rf"^({NOTHING}|({'|'.join(KINDS)})(/[a-z0-9_]+){{1,2}})$")]
+_ID = rf"({'|'.join(KINDS)})(/[a-z0-9_]+){{1,2}}"
+ConceptId = Annotated[str, Field(pattern=rf"^{_ID}$")]
+Meaning = Annotated[str, Field(pattern=rf"^({NOTHING}|{_ID})$")]
 Model = TypeVar("Model", bound=BaseModel)
 
 

@@ -122,10 +122,10 @@ class Grasp(Adapter):
 
 def _agreeing(found: dict[str, pl.DataFrame], boxed: list[pl.DataFrame]) -> dict[str, pl.DataFrame]:
     """Records of the masks that show what their frame's boxes name, and rejects: no document says what values mean."""
-    frame, names = ["video", "frame_index"], pl.col("raw_value").unique().sort().str.join(", ")
-    drawn = found["masks"].group_by("file").agg(drawn=names)
     if not boxed:
         return found
+    frame, names = ["video", "frame_index"], pl.col("raw_value").unique().sort().str.join(", ")
+    drawn = found["masks"].group_by("file").agg(drawn=names)
     said = pl.concat(boxed).rename({"category": "raw_value"}).group_by(frame).agg(said=names)
     one = found["presences"].unique("file", maintain_order=True).join(drawn, on="file", how="left").join(said, on=frame)
     apart = one.with_columns(pl.col("drawn").fill_null("nothing")).filter(pl.col("drawn") != pl.col("said"))

@@ -13,7 +13,7 @@ from surgsigma_dagster.sources.accounting import WHOLE_FILE
 from surgsigma_dagster.sources.errors import SourceError
 from surgsigma_dagster.sources.readers.documents import Coco
 from surgsigma_dagster.sources.readers.kinds import NUMBER, Kind
-from surgsigma_dagster.sources.readers.rows import reject
+from surgsigma_dagster.sources.readers.rows import exhaustive, reject
 
 WHITE = 255
 GREY = ("1", "L", "P", "I;16", "I")
@@ -82,19 +82,7 @@ def regions(
     values, unreadable = mask_values(root, files.select("video", "file", "frame_index"), colours=colours)
     held, unexpected = mask_classes(values, classes, background, seams)
     masks = held.with_columns(field=pl.lit(field))
-    names = pl.DataFrame({"raw_value": [*classes.values()]}, schema={"raw_value": pl.String})
-    presences = (
-        values.unique("file", maintain_order=True)
-        .select("video", "file", "frame_index", "locator", "n_rows", field=pl.lit(field))
-        .join(names, how="cross", maintain_order="left")
-        .join(
-            held.select("file", "raw_value", present=pl.lit(True)),
-            on=["file", "raw_value"],
-            how="left",
-            maintain_order="left",
-        )
-        .with_columns(pl.col("present").fill_null(False))
-    )
+    presences = exhaustive(values.unique("file", maintain_order=True), held, classes.values(), field)
     unsure = unexpected.filter(~pl.col("raw_value").is_in([*map(str, seams)]))["file"].unique()
     presences = presences.filter(pl.col("present") | ~pl.col("file").is_in(unsure.implode()))
     return {"masks": masks, "presences": presences, "rejects": pl.concat([unreadable, unexpected])}

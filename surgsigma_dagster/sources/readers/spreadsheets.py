@@ -15,6 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from surgsigma_dagster.sources.errors import SourceError
+from surgsigma_dagster.sources.readers.tables import bytes_of, decoded
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 _HEADER_BYTES = 1 << 14
@@ -39,10 +40,7 @@ def sheet(root: Path, file: str, columns: Mapping[str, Sequence[str]]) -> Sheet:
     A row is a line. Raises `SourceError` where a column is missing or stands twice, where a line has more cells than
     the header or a quote that nothing closes, and where the file is no text.
     """
-    try:
-        text, encoding = _decoded(file, (root / file).read_bytes())
-    except OSError as error:
-        raise SourceError(file, "", "a readable file", error.strerror) from error
+    text, encoding = _in_any_encoding(file, bytes_of(root, file))
     written = [line.removesuffix("\r") for line in text.split("\n")]
     above = _lines_above(written)
     header, *lines = written[above:]
@@ -99,22 +97,22 @@ def _lines_above(written: Sequence[str]) -> int:
     return int(len(written) > 1 and written[0].lower().startswith("sep="))
 
 
-def _decoded(file: str, content: bytes) -> tuple[str, str]:
+def _in_any_encoding(file: str, content: bytes) -> tuple[str, str]:
     if content.startswith(_UTF_16):
         try:
             return content.decode("utf-16"), "UTF-16"
         except UnicodeDecodeError as error:
             raise SourceError(file, "", "UTF-16 text", f"byte {error.start}: {error.reason}") from error
     try:
-        return content.decode("utf-8-sig"), "UTF-8"
-    except UnicodeDecodeError as error:
-        line, found = content.count(b"\n", 0, error.start) + 1, f"byte 0x{content[error.start]:02x}"
+        return decoded(file, content), "UTF-8"
+    except SourceError as error:
+        no_utf_8 = error
     try:
         text = content.decode("cp1252")
     except UnicodeDecodeError:
         text = "\0"
     if _NO_TEXT.search(text):
-        raise SourceError(file, f"line {line}", "UTF-8 or Windows-1252 text", found)
+        raise SourceError(file, no_utf_8.place, "UTF-8 or Windows-1252 text", no_utf_8.found)
     return text, "Windows-1252"
 
 

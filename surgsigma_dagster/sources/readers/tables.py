@@ -16,7 +16,7 @@ from surgsigma_dagster.sources.readers.rows import require
 
 def text(root: Path, file: str) -> str:
     """The file as text: UTF-8, with or without a byte order mark."""
-    return _decoded(file, _content(root, file))
+    return decoded(file, bytes_of(root, file))
 
 
 def table(
@@ -32,7 +32,7 @@ def table(
     Windows line ends and blank lines at the end are allowed. With `header`, line 1 must name the columns; with
     None it is a header of as many words, whichever they are. Many files are read fastest in one call.
     """
-    contents = {file: _content(root, file) for file in ([files] if isinstance(files, str) else files)}
+    contents = {file: bytes_of(root, file) for file in ([files] if isinstance(files, str) else files)}
     form = _Form(columns, separator, header)
     plain = _plain(contents, form)
     if plain is not None:
@@ -90,15 +90,16 @@ class _Form:
             raise SourceError(file, "line 1", f"a header of {len(self.columns)} words", repr(first))
 
 
-def _content(root: Path, file: str) -> bytes:
-    """The file without its byte order mark."""
+def bytes_of(root: Path, file: str) -> bytes:
+    """The file without UTF-8's byte order mark."""
     try:
         return (root / file).read_bytes().removeprefix(codecs.BOM_UTF8)
     except OSError as error:
         raise SourceError(file, "", "a readable file", error.strerror) from error
 
 
-def _decoded(file: str, content: bytes) -> str:
+def decoded(file: str, content: bytes) -> str:
+    """`content` of a file as UTF-8. Raises `SourceError` at the first byte that is none."""
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -153,7 +154,7 @@ def _is_plain(content: bytes) -> bool:
 
 def _checked(file: str, content: bytes, form: _Form) -> pl.DataFrame:
     """The parsed cells of one file, each looked at. Raises `SourceError` at the first that is not of its kind."""
-    body = _whole(_decoded(file, content))
+    body = _whole(decoded(file, content))
     if form.header is not False:
         first, _, body = body.partition("\n")
         form.must_begin(file, first)
